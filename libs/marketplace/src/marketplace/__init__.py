@@ -1,0 +1,1 @@
+"""The sample marketplace: a deterministic generator and the vocabulary of the domain."""

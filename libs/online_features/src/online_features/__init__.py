@@ -1,0 +1,1 @@
+"""The packed Redis online store for Feast: layout, writer and vectorised reader."""

@@ -1,0 +1,1 @@
+"""ビジネス経験スコア: how strong is this person's business experience?"""

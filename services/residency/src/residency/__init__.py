@@ -1,0 +1,1 @@
+"""海外居住判定: does this person live abroad?"""

@@ -1,0 +1,1 @@
+"""スキル経験スコア: how strong is this person's skill experience?"""
