@@ -37,7 +37,7 @@ class FeatureRows:
     found: NDArray[np.bool_]
     """(n,): every entity of the row has at least one stored view row (fresh or stale)."""
     as_of_us: NDArray[np.int64]
-    """(n,): oldest event timestamp among the fresh view rows that were used, microseconds since the epoch; 0 if none."""
+    """(n,): oldest event time of the fresh view rows used, microseconds since the epoch; 0 if none."""
 
 
 @dataclass(frozen=True, slots=True)
