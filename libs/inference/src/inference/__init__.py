@@ -1,1 +1,38 @@
 """The scoring data plane: contract, boosters, model registry, predictor. It knows no web framework, Feast or pandas."""
+
+from inference.boosters import Booster, load_booster
+from inference.contract import CONTRACT_FILE, CONTRACT_VERSION, Contract, FeatureSpec, OutputSpec
+from inference.contract_checks import check_contract, check_schemas, encode_contract, read_contract
+from inference.features import CellStatus, FeatureReader, FeatureRows, ViewSchema
+from inference.model import LiveModel, ModelSource, ModelVersion, VersionOrigin, load_model_version
+from inference.predictor import Predictor, PredictorLimits
+from inference.scored import Observer, PostProcess, ScoredRows, StageTimings
+
+__all__ = [
+    "CONTRACT_FILE",
+    "CONTRACT_VERSION",
+    "Booster",
+    "CellStatus",
+    "Contract",
+    "FeatureReader",
+    "FeatureRows",
+    "FeatureSpec",
+    "LiveModel",
+    "ModelSource",
+    "ModelVersion",
+    "Observer",
+    "OutputSpec",
+    "PostProcess",
+    "Predictor",
+    "PredictorLimits",
+    "ScoredRows",
+    "StageTimings",
+    "VersionOrigin",
+    "ViewSchema",
+    "check_contract",
+    "check_schemas",
+    "encode_contract",
+    "load_booster",
+    "load_model_version",
+    "read_contract",
+]

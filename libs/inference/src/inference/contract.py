@@ -4,9 +4,13 @@ It says which features a model eats, how its output is read, what was true in tr
 known rows. Training writes it, serving checks it: at load against the online store, at each read against the values.
 """
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = [
     "CONTRACT_FILE",
@@ -78,7 +82,7 @@ class OnDemandSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names of on-demand features of this contract."""
 
 
-class OutputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OutputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """What the booster's number means and the tables that post-processing reads."""
 
     name: str
@@ -87,6 +91,14 @@ class OutputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Conformal, calibration and percentile tables by name; each service documents its own."""
     bins: ReferenceBins | None = None
     """Of the main output column, after post-processing."""
+
+    @cached_property
+    def arrays(self) -> Mapping[str, NDArray[np.float64]]:
+        """The tables as read-only arrays, converted once: post-processing runs for every batch."""
+        arrays = {name: np.array(values, dtype=np.float64) for name, values in self.tables.items()}
+        for array in arrays.values():
+            array.setflags(write=False)
+        return arrays
 
 
 class GoldenRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,7 +138,7 @@ class ProhibitedStatement(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     checked: str
 
 
-class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Everything a service must know of a model version to serve it."""
 
     contract_version: int
@@ -144,3 +156,18 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     golden: GoldenRows
     training: TrainingRecord
     prohibited: ProhibitedStatement
+
+    @cached_property
+    def stored(self) -> tuple[FeatureSpec, ...]:
+        """Features that a reader reads, in the order of `FeatureRows`."""
+        return tuple(feature for feature in self.features if feature.source == "stored")
+
+    @cached_property
+    def inputs(self) -> tuple[FeatureSpec, ...]:
+        """Features that the booster sees, in the order of its columns."""
+        return tuple(feature for feature in self.features if feature.model_input)
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Feature name to its position in `features`."""
+        return {feature.name: index for index, feature in enumerate(self.features)}

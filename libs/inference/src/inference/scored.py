@@ -1,0 +1,125 @@
+"""Scored rows: what a caller of the predictor gets, and what observers see."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.contract import OutputSpec
+from inference.features import CellStatus
+from inference.model import ModelVersion
+
+__all__ = ["Observer", "PostProcess", "ScoredRows", "StageTimings", "concatenate"]
+
+PostProcess = Callable[[NDArray[np.float64], OutputSpec], dict[str, NDArray[np.generic]]]
+"""(n,) booster outputs to columns of (n,), row by row: the names are those of the wire's `prediction` object."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimings:
+    """Where the time of one batch went, in seconds."""
+
+    rows: int
+    features_seconds: float
+    """Read of the store and assembly of the matrix."""
+    model_seconds: float
+    postprocess_seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredRows:
+    """n rows scored by one model version."""
+
+    n: int
+    raw: NDArray[np.float64]
+    """(n,): the booster's output."""
+    columns: Mapping[str, NDArray[np.generic]]
+    """(n,) each: the post-processed prediction."""
+    found: NDArray[np.bool_]
+    """(n,): the store knows every entity of the row; what is not found has a meaningless prediction."""
+    degraded: NDArray[np.bool_]
+    """(n,): found, but a required feature is missing or stale."""
+    status: NDArray[np.uint8]
+    """(n, f) of `CellStatus`, for `model.contract.stored`."""
+    as_of_us: NDArray[np.int64]
+    """(n,): oldest event time of the stored values used, microseconds since the epoch; 0 if none."""
+    keys: Mapping[str, Sequence[str]]
+    """Join key to n ids; empty where the caller gave the features."""
+    features: NDArray[np.float64]
+    """(n, F): every feature of `model.contract.features`, before defaults."""
+    matrix: NDArray[np.float64]
+    """(n, m): what the booster saw, columns as `model.contract.inputs`."""
+    model: ModelVersion
+    timings: StageTimings
+    """Of the batch that these rows were scored in."""
+
+    def missing(self, row: int) -> list[str]:
+        """Name the stored features that the store does not have for a row."""
+        return self._named(row, CellStatus.MISSING)
+
+    def stale(self, row: int) -> list[str]:
+        """Name the stored features that are older than their view's TTL."""
+        return self._named(row, CellStatus.STALE)
+
+    def slice(self, start: int, stop: int) -> "ScoredRows":
+        """Rows start … stop - 1, as views of the same arrays."""
+        if start == 0 and stop == self.n:
+            return self
+        span = slice(start, stop)
+        return ScoredRows(
+            n=stop - start,
+            raw=self.raw[span],
+            columns={name: column[span] for name, column in self.columns.items()},
+            found=self.found[span],
+            degraded=self.degraded[span],
+            status=self.status[span],
+            as_of_us=self.as_of_us[span],
+            keys={key: ids[span] for key, ids in self.keys.items()},
+            features=self.features[span],
+            matrix=self.matrix[span],
+            model=self.model,
+            timings=self.timings,
+        )
+
+    def _named(self, row: int, status: CellStatus) -> list[str]:
+        cells = self.status[row]
+        if not cells.any():
+            return []
+        stored = self.model.contract.stored
+        return [stored[position].name for position in np.flatnonzero(cells == status)]
+
+
+class Observer(Protocol):
+    """Looks at scored batches: metrics, drift, shadow scoring."""
+
+    def observe(self, batch: ScoredRows) -> None:
+        """Look at a batch after its callers have been answered; runs on the event loop, so it must be quick."""
+        ...
+
+
+def concatenate(parts: Sequence[ScoredRows]) -> ScoredRows:
+    """Join parts scored by the same model version, in order; timings add up."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    return ScoredRows(
+        n=sum(part.n for part in parts),
+        raw=np.concatenate([part.raw for part in parts]),
+        columns={name: np.concatenate([part.columns[name] for part in parts]) for name in first.columns},
+        found=np.concatenate([part.found for part in parts]),
+        degraded=np.concatenate([part.degraded for part in parts]),
+        status=np.concatenate([part.status for part in parts]),
+        as_of_us=np.concatenate([part.as_of_us for part in parts]),
+        keys={key: [identity for part in parts for identity in part.keys[key]] for key in first.keys},
+        features=np.concatenate([part.features for part in parts]),
+        matrix=np.concatenate([part.matrix for part in parts]),
+        model=first.model,
+        timings=StageTimings(
+            rows=sum(part.n for part in parts),
+            features_seconds=sum(part.timings.features_seconds for part in parts),
+            model_seconds=sum(part.timings.model_seconds for part in parts),
+            postprocess_seconds=sum(part.timings.postprocess_seconds for part in parts),
+        ),
+    )

@@ -1,0 +1,14 @@
+"""Fakes of the data plane's surroundings, and small real models: for the tests of whoever builds on `inference`."""
+
+from inference.testing.models import FixedModel, live_model, tiny_features, tiny_model
+from inference.testing.on_demand import rate_per_year
+from inference.testing.readers import InMemoryFeatureReader
+
+__all__ = [
+    "FixedModel",
+    "InMemoryFeatureReader",
+    "live_model",
+    "rate_per_year",
+    "tiny_features",
+    "tiny_model",
+]
