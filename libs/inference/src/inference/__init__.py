@@ -1,16 +1,20 @@
 """The scoring data plane: contract, boosters, model registry, predictor. It knows no web framework, Feast or pandas."""
 
+from inference.artifacts import ArtifactCache
 from inference.boosters import Booster, load_booster
 from inference.contract import CONTRACT_FILE, CONTRACT_VERSION, Contract, FeatureSpec, OutputSpec
 from inference.contract_checks import check_contract, check_schemas, encode_contract, read_contract
 from inference.features import CellStatus, FeatureReader, FeatureRows, ViewSchema
 from inference.model import LiveModel, ModelSource, ModelVersion, VersionOrigin, load_model_version
 from inference.predictor import Predictor, PredictorLimits
+from inference.registry import ModelRegistry, RegisteredVersion, RegistryAuth, RegistryClient
 from inference.scored import Observer, PostProcess, ScoredRows, StageTimings
+from inference.watch import ModelWatch, OpenReader, RefusedVersion, WatchState, WatchTiming
 
 __all__ = [
     "CONTRACT_FILE",
     "CONTRACT_VERSION",
+    "ArtifactCache",
     "Booster",
     "CellStatus",
     "Contract",
@@ -18,17 +22,26 @@ __all__ = [
     "FeatureRows",
     "FeatureSpec",
     "LiveModel",
+    "ModelRegistry",
     "ModelSource",
     "ModelVersion",
+    "ModelWatch",
     "Observer",
+    "OpenReader",
     "OutputSpec",
     "PostProcess",
     "Predictor",
     "PredictorLimits",
+    "RefusedVersion",
+    "RegisteredVersion",
+    "RegistryAuth",
+    "RegistryClient",
     "ScoredRows",
     "StageTimings",
     "VersionOrigin",
     "ViewSchema",
+    "WatchState",
+    "WatchTiming",
     "check_contract",
     "check_schemas",
     "encode_contract",
