@@ -253,7 +253,9 @@ TRUTH_TABLES: Final[Mapping[str, pa.Schema]] = {
             _field("application_id", _TEXT, "application"),
             _JOB,
             _CANDIDATE,
-            _field("probability", pa.float64(), "that it ends in a hire, given the latent traits and the job"),
+            _field(
+                "probability", pa.float64(), "that it ends in a hire once decided, given the latent traits and the job"
+            ),
         ]
     ),
 }
