@@ -1,0 +1,1 @@
+"""The platform on one machine: supervised processes under one home, started, shown and stopped by `make`."""
