@@ -37,7 +37,7 @@ job_profile = FeatureView(
         Field(
             name="job_applications_30d",
             dtype=Int64,
-            description="Applications in 30 days",
+            description="Decided applications of 30 days",
             tags={"unit": "applications"},
         ),
     ],

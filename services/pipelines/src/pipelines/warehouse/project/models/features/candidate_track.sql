@@ -22,6 +22,8 @@ WITH applied AS (
     ON application.candidate_id = snapshot.candidate_id
     AND application.known_at <= snapshot.event_timestamp
     AND application.applied_at >= snapshot.event_timestamp - INTERVAL '90 day'
+    -- The export has one row an application, from its decision on; pending ones would be seen today but never in history.
+    AND application.status <> 'pending'
   GROUP BY snapshot.candidate_id, snapshot.event_timestamp
 ), scouted AS (
   SELECT

@@ -19,6 +19,8 @@ WITH applied AS (
     ON application.job_id = snapshot.job_id
     AND application.known_at <= snapshot.event_timestamp
     AND application.applied_at >= snapshot.event_timestamp - INTERVAL '30 day'
+    -- The export has one row an application, from its decision on; pending ones would be seen today but never in history.
+    AND application.status <> 'pending'
   GROUP BY snapshot.job_id, snapshot.event_timestamp
 )
 SELECT
