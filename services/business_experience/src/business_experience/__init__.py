@@ -1,1 +1,5 @@
-"""ビジネス経験スコア: how strong is this person's business experience?"""
+"""ビジネス経験スコア: How much experience does this person have in business?"""
+
+from business_experience.service import SERVICE
+
+__all__ = ["SERVICE"]

@@ -1,0 +1,102 @@
+"""A service's declaration made an application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving.front import Front, RoutePolicy, problem_of_http
+from serving.openapi import PROBLEM_RESPONSES, declare
+from serving.operations import Operations
+from serving.problems import ProblemError, problem_response
+from serving.runtime import OpenModels, Shell, follow_registry
+from serving.scoring import BulkEndpoint, ScoreEndpoint
+from serving.service import Service
+from serving.settings import Settings
+from serving.validation import problem_of_validation
+from serving.wire import wire_of
+
+__all__ = ["create_app"]
+
+_OPEN = ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs")
+
+
+def create_app(
+    service: Service, settings: Settings | None = None, *, open_models: OpenModels = follow_registry
+) -> FastAPI:
+    """Make the application of a service.
+
+    Nothing is opened before its lifespan begins. `open_models` says where models come from: the registry, or in tests
+    a `serving.testing.fixed_models`.
+    """
+    settings = settings or Settings()
+    shell = Shell()
+    wire = wire_of(service)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with shell.opened(service, settings, open_models):
+            yield
+
+    app = FastAPI(
+        title=service.title,
+        summary=service.summary,
+        version="1",
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+    )
+    app.state.shell = shell
+    operations = Operations(shell)
+    # The hot routes stand first: the router tries them in order. They are ASGI apps, past FastAPI's dependencies.
+    app.router.routes[:0] = [
+        Route("/v1/score", ScoreEndpoint(shell, settings, wire, service.entities), methods=["POST"]),
+        Route("/v1/score/bulk", BulkEndpoint(shell, settings, wire), methods=["POST"]),
+        Route("/v1/model", operations.model),
+        Route("/livez", operations.livez),
+        Route("/readyz", operations.readyz),
+        Route("/metrics", operations.metrics),
+    ]
+    for router in service.routers:
+        app.include_router(router, responses={**PROBLEM_RESPONSES})
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(ProblemError, _answer_problem)
+    declare(app, service, settings, wire)
+    policies = _policies(service)
+    app.add_middleware(Front, shell=shell, settings=settings, service=service.name, policies=policies)
+    return app
+
+
+def _policies(service: Service) -> dict[str, RoutePolicy]:
+    policies = {path: RoutePolicy(path, is_open=True) for path in _OPEN}
+    policies["/v1/model"] = RoutePolicy("/v1/model")
+    policies["/v1/score"] = RoutePolicy("/v1/score", scores=True)
+    policies["/v1/score/bulk"] = RoutePolicy("/v1/score/bulk", scores=True, is_bulk=True)
+    for router in service.routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                policies[route.path] = RoutePolicy(route.path, scores=True)
+    return policies
+
+
+async def _answer_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # Starlette's handlers are typed for any exception
+    return problem_response(problem_of_http(error))
+
+
+async def _answer_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
+    return problem_response(problem_of_validation(error))
+
+
+async def _answer_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)  # noqa: S101  # as above
+    return problem_response(error)

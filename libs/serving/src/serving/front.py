@@ -1,0 +1,181 @@
+"""What every request passes, as one pure ASGI middleware: credential, quota, admission, deadline, problems, metrics.
+
+One middleware and not five: each layer costs a coroutine and a wrapped `send` a request.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.metrics import RequestTimes
+from serving.prediction_ids import prediction_id
+from serving.problems import Problem, ProblemError, problem, problem_of, problem_response
+from serving.request_bodies import require_json
+from serving.runtime import Runtime, Shell
+from serving.settings import Settings
+
+__all__ = ["Front", "RoutePolicy", "headers_of", "problem_of_http"]
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HEADERS = "offers.headers"
+_CLIENT_CLOSED = 499
+_log = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """How requests of one route are let in."""
+
+    route: str
+    """Template, for metrics."""
+    is_open: bool = False
+    """No credential is asked."""
+    scores: bool = False
+    """Takes a JSON body and a place among the requests in flight, and counts against the quota."""
+    is_bulk: bool = False
+    """Has the long deadline."""
+
+
+_OTHER = RoutePolicy("other")
+
+
+def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """Headers of a request by lower-case name."""
+    headers: Mapping[bytes, bytes] | None = scope.get(_HEADERS)
+    return dict(scope["headers"]) if headers is None else headers
+
+
+class _Answer:
+    """Passes an answer on, with the request's id, and remembers its status."""
+
+    __slots__ = ("_request_id", "_send", "status")
+
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
+        await self._send(message)
+
+
+class Front:
+    """The middleware. `policies` maps the paths of the service's routes."""
+
+    def __init__(
+        self, app: ASGIApp, *, shell: Shell, settings: Settings, service: str, policies: Mapping[str, RoutePolicy]
+    ) -> None:
+        self._app = app
+        self._shell = shell
+        self._settings = settings
+        self._policies = policies
+        self._times = RequestTimes(service)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; only a cancelled one raises."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        scope[_HEADERS] = headers
+        policy = self._policies.get(scope["path"], _OTHER)
+        answer = _Answer(send, _request_id(headers))
+        try:
+            await self._serve(policy, headers, scope, receive, answer)
+        except ClientDisconnect:
+            answer.status = answer.status or _CLIENT_CLOSED
+        except Exception as error:  # noqa: BLE001  # whatever was raised, the caller gets a problem
+            await self._fail(error, scope, answer)
+        finally:
+            self._times.observe(policy.route, answer.status or _CLIENT_CLOSED, time.perf_counter() - started)
+
+    async def _serve(
+        self, policy: RoutePolicy, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if policy.is_open:
+            await self._app(scope, receive, send)
+            return
+        runtime = self._shell.runtime
+        client = runtime.keys.client(headers)
+        self._check_length(headers)
+        if not policy.scores or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        require_json(headers)
+        runtime.quota.take(client.name)
+        await self._score(policy, runtime, scope, self._bounded(headers, receive), send)
+
+    async def _score(self, policy: RoutePolicy, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
+        settings = self._settings
+        deadline_seconds = settings.bulk_deadline_seconds if policy.is_bulk else settings.deadline_seconds
+        runtime.admission.enter()
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                await self._app(scope, receive, send)
+        finally:
+            runtime.admission.leave()
+
+    def _check_length(self, headers: Mapping[bytes, bytes]) -> None:
+        length = headers.get(b"content-length")
+        if length is not None and length.isdigit() and int(length) > self._settings.body_bytes_max:
+            raise problem(Problem.TOO_LARGE, f"At most {self._settings.body_bytes_max} bytes.")
+
+    def _bounded(self, headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
+        """Count what arrives where no length was declared; the server holds the caller to a declared one."""
+        if b"content-length" in headers:
+            return receive
+        bytes_max = self._settings.body_bytes_max
+        size = 0
+
+        async def receive_counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > bytes_max:
+                raise problem(Problem.TOO_LARGE, f"At most {bytes_max} bytes.")
+            return message
+
+        return receive_counted
+
+    async def _fail(self, error: Exception, scope: Scope, answer: _Answer) -> None:
+        failure = _failure(error, self._settings.retry_after_seconds)
+        if failure.answer.status == 500:
+            _log.error("request_failed", route=scope["path"], exc_info=error)
+        if answer.status == 0:
+            await problem_response(failure)(scope, _nothing_more, answer)
+
+
+async def _nothing_more() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _failure(error: Exception, retry_after_seconds: int) -> ProblemError:
+    if isinstance(error, HTTPException):
+        return problem_of_http(error)
+    return problem_of(error, retry_after_seconds=retry_after_seconds)
+
+
+def problem_of_http(error: HTTPException) -> ProblemError:
+    """Map what Starlette and FastAPI raise themselves."""
+    kinds = {404: Problem.NO_ROUTE, 405: Problem.METHOD, 400: Problem.MALFORMED, 413: Problem.TOO_LARGE}
+    failure = problem(kinds.get(error.status_code, Problem.INTERNAL))
+    allow = (error.headers or {}).get("Allow") if error.status_code == 405 else None
+    return failure if allow is None else ProblemError(failure.answer, [(b"allow", allow.encode("latin-1"))])
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> bytes:
+    given = headers.get(b"x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return prediction_id().encode("ascii")

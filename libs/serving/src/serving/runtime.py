@@ -1,0 +1,175 @@
+"""What a serving process holds between start and stop, opened by the application's lifespan."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from inference import FeatureReader, LiveModel, Predictor
+from inference.contract import Contract
+from inference.errors import NoModelError
+from inference.watch import WatchState
+from serving.admission import Admission, Quota
+from serving.api_keys import ApiKeys
+from serving.observing import ScoredCounts
+from serving.service import Service
+from serving.settings import Settings
+
+__all__ = [
+    "CurrentResource",
+    "CurrentRuntime",
+    "OpenModels",
+    "Runtime",
+    "ServedModels",
+    "Shell",
+    "follow_registry",
+    "open_runtime",
+]
+
+
+class ServedModels(Protocol):
+    """The model version that serves, and what is known of it; `inference.ModelWatch` is one."""
+
+    def current(self) -> LiveModel:
+        """Give the live version. Raises `NoModelError` while none is loaded."""
+        ...
+
+    @property
+    def state(self) -> WatchState:
+        """What serves now and why nothing else does."""
+        ...
+
+
+OpenModels = Callable[[Service, Settings], AbstractAsyncContextManager[ServedModels]]
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything that a request needs."""
+
+    service: Service
+    settings: Settings
+    keys: ApiKeys
+    admission: Admission
+    quota: Quota
+    models: ServedModels
+    predictor: Predictor
+    counts: ScoredCounts
+
+    async def can_score(self, timeout_seconds: float = 1.0) -> None:
+        """Return when a model version is loaded and its features can be read.
+
+        Raises `NoModelError`, `FeatureStoreError` or TimeoutError.
+        """
+        live = self.models.current()
+        live.acquire()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await live.reader.read({entity: ["-"] for entity in live.version.contract.entities})
+        finally:
+            live.release()
+
+
+class Shell:
+    """The application's hold on its runtime: empty until the lifespan has begun."""
+
+    __slots__ = ("_resource", "_runtime")
+
+    def __init__(self) -> None:
+        self._runtime: Runtime | None = None
+        self._resource: object = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime. Raises `NoModelError` before the start and after the end."""
+        if self._runtime is None:
+            raise NoModelError("the service is not started")
+        return self._runtime
+
+    @property
+    def resource(self) -> object:
+        """What the service's `resources` yielded."""
+        return self._resource
+
+    @asynccontextmanager
+    async def opened(self, service: Service, settings: Settings, open_models: OpenModels) -> AsyncIterator[None]:
+        """Hold an open runtime."""
+        async with open_runtime(service, settings, open_models) as runtime:
+            self._runtime = runtime
+            try:
+                if service.resources is None:
+                    yield
+                else:
+                    async with service.resources(runtime) as resource:
+                        self._resource = resource
+                        yield
+            finally:
+                self._runtime = None
+                self._resource = None
+
+
+@asynccontextmanager
+async def open_runtime(service: Service, settings: Settings, open_models: OpenModels) -> AsyncIterator[Runtime]:
+    """Read the keys, follow the model, and be ready to score. Raises `ApiKeyError`."""
+    keys = ApiKeys.read(settings.keys_path)
+    counts = ScoredCounts(service.name)
+    async with open_models(service, settings) as models:
+        predictor = Predictor(models, service.postprocess, observers=(counts,))
+        try:
+            yield Runtime(
+                service=service,
+                settings=settings,
+                keys=keys,
+                admission=Admission(settings.in_flight_max, settings.retry_after_seconds),
+                quota=Quota(settings.quota_per_second, settings.quota_burst),
+                models=models,
+                predictor=predictor,
+                counts=counts,
+            )
+        finally:
+            await predictor.close()
+
+
+@asynccontextmanager
+async def follow_registry(service: Service, settings: Settings) -> AsyncIterator[ServedModels]:
+    """Follow the alias `champion` of the service's registered model, with features from the online store."""
+    from inference import ArtifactCache, ModelWatch, RegistryClient, WatchTiming
+    from online_features.reader import open_reader
+
+    async def reader_of(contract: Contract) -> FeatureReader:
+        return await open_reader(settings.redis_url, contract, settings.feast_project)
+
+    registry = RegistryClient(settings.mlflow_url)
+    watch = ModelWatch(
+        registry,
+        ArtifactCache(settings.cache_path),
+        service.name,
+        reader_of,
+        on_demand_modules=service.on_demand_modules,
+        timing=WatchTiming(poll_seconds=settings.registry_poll_seconds),
+    )
+    try:
+        await watch.start()
+        yield watch
+    finally:
+        await watch.close()
+        await registry.close()
+
+
+def _current_runtime(request: Request) -> Runtime:
+    shell: Shell = request.app.state.shell
+    return shell.runtime
+
+
+def _current_resource(request: Request) -> object:
+    shell: Shell = request.app.state.shell
+    return shell.resource
+
+
+CurrentRuntime = Annotated[Runtime, Depends(_current_runtime)]
+"""For handlers of a service's own routes."""
+CurrentResource = Annotated[object, Depends(_current_resource)]
+"""What the service's `resources` yielded, for the same handlers."""

@@ -1,0 +1,74 @@
+"""What an operator may set: environment variables `OFFERS_*`, read once at start and passed on."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """Settings of one serving process; each is the environment variable `OFFERS_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFERS_", frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    home: Path = Path(".local")
+    """Directory of all local state: key file, artefact cache, logs."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port | None = None
+    """Port to listen on; by default the service's own."""
+    workers: Count = 1
+    """Processes that share the port."""
+
+    redis_url: str = "redis://127.0.0.1:6380/0"
+    """The online feature store."""
+    feast_project: str = "offers"
+    """Feast project whose views are read."""
+    mlflow_url: str = "http://127.0.0.1:5000"
+    """The model registry."""
+    registry_poll_seconds: Positive = 5.0
+    """How often the registry's aliases are looked at."""
+    model_cache: Path | None = None
+    """Directory of the artefact cache; by default `cache/models` under `OFFERS_HOME`."""
+
+    api_keys_file: Path | None = None
+    """File of API keys, one a line; by default `api-key` under `OFFERS_HOME`."""
+
+    body_bytes_max: Count = 4 * 1024 * 1024
+    """Largest request body; a larger one is answered 413."""
+    bulk_rows_max: Count = 10_000
+    """Most rows of a JSON bulk request; more are answered 413."""
+    deadline_seconds: Positive = 5.0
+    """Longest time a request may take before it is answered 504."""
+    bulk_deadline_seconds: Positive = 60.0
+    """The same for bulk requests and shortlists."""
+    in_flight_max: Count = 512
+    """Scoring requests worked on at once; further ones are shed with 503."""
+    retry_after_seconds: Count = 1
+    """What `Retry-After` says where a request was shed or the service is not ready."""
+    quota_per_second: Annotated[float, Field(ge=0)] = 0.0
+    """Requests a second that one caller may send in the long run; 0 sets no quota."""
+    quota_burst: Count = 1000
+    """Requests that a caller may send at once under a quota."""
+
+    shortlist_refresh_seconds: Positive = 60.0
+    """How often the pool of candidates in memory is read anew."""
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    """Least level of a log event that is written."""
+
+    @property
+    def keys_path(self) -> Path:
+        """The API key file."""
+        return self.api_keys_file or self.home / "api-key"
+
+    @property
+    def cache_path(self) -> Path:
+        """The artefact cache's directory."""
+        return self.model_cache or self.home / "cache" / "models"

@@ -1,0 +1,20 @@
+"""The declaration."""
+
+from hourly_rate.estimates import EstimateAnswer, router
+from hourly_rate.intervals import RatePrediction, postprocess
+from serving import Service
+
+__all__ = ["SERVICE"]
+
+SERVICE = Service(
+    name="hourly_rate",
+    title="時給診断",
+    summary="What is this person's work worth an hour?",
+    port=8004,
+    entities=("candidate_id",),
+    bulk_key="candidate_ids",
+    prediction=RatePrediction,
+    postprocess=postprocess,
+    routers=(router,),
+    answers=(EstimateAnswer,),
+)

@@ -1,0 +1,7 @@
+"""`python -m recommendation`."""
+
+import serving
+from recommendation import SERVICE
+
+if __name__ == "__main__":
+    serving.run(SERVICE)
