@@ -206,6 +206,9 @@ class ModelDeclaration:
     """DuckDB SQL as above without labels: whom the model will score; percentiles are counted over them."""
     population_limit: int = 20_000
     hints: Mapping[str, FeatureHint] = field(default_factory=dict)
+    """By feature name."""
+    unit_bounds: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    """Bounds of all features of a unit that neither hint nor tag bounds."""
     on_demand: tuple[OnDemandFunction, ...] = ()
     masked: MaskedCopies | None = None
     rank_by: str | None = None

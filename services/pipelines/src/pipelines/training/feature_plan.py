@@ -149,19 +149,31 @@ def _spec(
     if dtype is None:
         raise FeatureError(f"feature {reference}: {field.dtype} is no scalar that a model can eat")
     model_input = tags.get("model_input", "true").lower() != "false" if hint.model_input is None else hint.model_input
+    unit = hint.unit if hint.unit is not None else tags.get("unit", "")
+    minimum, maximum = _bounds(hint, tags, declaration.unit_bounds.get(unit, (None, None)))
     return FeatureSpec(
         name=field.name,
         reference=reference,
         source=source,
         dtype=dtype,
-        unit=hint.unit if hint.unit is not None else tags.get("unit", ""),
+        unit=unit,
         categories=hint.categories if hint.categories is not None else _words(tags.get("categories", "")),
         required=hint.required if hint.required is not None else tags.get("required", "").lower() == "true",
         default=hint.default,
-        minimum=hint.minimum if hint.minimum is not None else _number(tags.get("minimum")),
-        maximum=hint.maximum if hint.maximum is not None else _number(tags.get("maximum")),
+        minimum=minimum,
+        maximum=maximum,
         model_input=model_input and served,
     )
+
+
+def _bounds(
+    hint: FeatureHint, tags: Mapping[str, str], of_unit: tuple[float | None, float | None]
+) -> tuple[float | None, float | None]:
+    low = next((value for value in (hint.minimum, _number(tags.get("minimum")), of_unit[0]) if value is not None), None)
+    high = next(
+        (value for value in (hint.maximum, _number(tags.get("maximum")), of_unit[1]) if value is not None), None
+    )
+    return low, high
 
 
 def _words(tag: str) -> tuple[str, ...]:
