@@ -1,4 +1,4 @@
-"""The reference that nobody beats without another compiler: LightGBM's own `predict` on the ready matrix, one thread."""
+"""The reference: LightGBM's own `predict` on the ready matrix, one thread."""
 
 import json
 import os

@@ -79,9 +79,7 @@ def schema(view: str) -> pa.Schema:
     """Schema of a view's source."""
     fields = [pa.field(name, pa.int64() if name in INTEGERS else pa.float64()) for name in VIEWS[view]]
     stamp = pa.timestamp("us", tz="UTC")
-    return pa.schema(
-        [pa.field(ENTITY, pa.string()), *fields, ("event_timestamp", stamp), ("created_timestamp", stamp)]
-    )
+    return pa.schema([pa.field(ENTITY, pa.string()), *fields, ("event_timestamp", stamp), ("created_timestamp", stamp)])
 
 
 def batches(view: str, entities: int) -> Iterator[pa.Table]:

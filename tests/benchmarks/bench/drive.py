@@ -13,9 +13,7 @@ from bench.processes import LOAD_CORE
 __all__ = ["drive"]
 
 
-def drive(
-    port: int, requests: Sequence[bytes], *, connections: int, warm_up_seconds: float, seconds: float
-) -> Sample:
+def drive(port: int, requests: Sequence[bytes], *, connections: int, warm_up_seconds: float, seconds: float) -> Sample:
     """Send the requests in a circle over so many connections. Raises `LoadError` with the generator's last words."""
     job = {
         "port": port,

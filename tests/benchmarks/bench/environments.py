@@ -1,4 +1,4 @@
-"""An environment of its own for each peer, from its pinned `requirements.txt`, kept between runs under the bench home."""
+"""An environment of its own for each peer, from its pinned `requirements.txt`, kept between runs."""
 
 import hashlib
 import subprocess

@@ -1,7 +1,7 @@
 """Feast in a process of its own: `apply`, `materialize` and `read`, timed inside, a JSON line in and a JSON line out.
 
-The same file runs in the project's environment over the platform's own online store and in the peer's over Feast's stock
-Redis store; only the `online_store` section of its `feature_store.yaml` differs.
+The same file runs in the project's environment over the platform's own online store and in the peer's over Feast's
+stock Redis store; only the `online_store` section of its `feature_store.yaml` differs.
 """
 
 import json

@@ -87,7 +87,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def answer_end(data: bytes | bytearray) -> int:
-    """Length of the first whole answer in `data`, 0 if it is not whole yet. Raises `LoadError` for an unknown length."""
+    """Length of the first whole answer in `data`, 0 if it is not whole yet. Raises `LoadError` for no known length."""
     head = data.find(b"\r\n\r\n")
     if head < 0:
         return 0
@@ -117,8 +117,14 @@ class Loop:
         self._measure_from = 0
 
     def run(self) -> Sample:
-        """Run the job. Raises `LoadError` when the server goes away."""
-        self._connect()
+        """Run the job and close all connections. Raises `LoadError` when the server goes away."""
+        try:
+            self._connect()
+            return self._measure()
+        finally:
+            self._close()
+
+    def _measure(self) -> Sample:
         started = time.perf_counter_ns()
         self._measure_from = started + int(self._job.warm_up_seconds * NANOSECONDS)
         until = self._measure_from + int(self._job.seconds * NANOSECONDS)
@@ -136,7 +142,6 @@ class Loop:
                 self._handle(self._connections[descriptor], event)
             last = time.perf_counter_ns()
         busy = time.process_time() - (processor or time.process_time())
-        self._close()
         return self._sample((last - self._measure_from) / NANOSECONDS, busy)
 
     def _connect(self) -> None:

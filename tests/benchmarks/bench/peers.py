@@ -2,7 +2,8 @@
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import orjson
@@ -11,10 +12,7 @@ from bench.dataset import FEATURE_SERVICE, FEATURES, entity_ids, feature_rows
 from bench.environments import PEERS, python_of
 from bench.load import encode_request
 
-__all__ = ["Peer", "PeerPaths", "bulk_bodies", "peers"]
-
-Body = Callable[[Sequence[int]], bytes]
-"""Encodes the request for entities, given by their numbers."""
+__all__ = ["Launch", "Peer", "PeerPaths", "ids_of", "peers", "save_mlflow_model", "uvicorn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +29,44 @@ class PeerPaths:
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """One start of a peer."""
+
+    python: Path
+    """Interpreter of its environment."""
+    folder: Path
+    """Its working directory."""
+    port: int
+    paths: PeerPaths
+
+
+def no_environment(launch: Launch) -> Mapping[str, str]:
+    """Nothing beyond what every process gets."""
+    del launch
+    return {}
+
+
+def no_preparation(launch: Launch) -> None:
+    """Nothing to write first."""
+    del launch
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """One system under comparison."""
 
     name: str
     environment: str
-    command: Callable[[Path, int, PeerPaths], Sequence[str]]
-    """Interpreter, port, paths to the command line."""
+    command: Callable[[Launch], Sequence[str]]
     ready_path: str
     path: str
-    body: Body
-    reads_features: bool
-    single_only: bool = False
-    note: str = ""
-    env: Callable[[PeerPaths, int], Mapping[str, str]] = field(default=lambda paths, port: {})
-    prepare: Callable[[Path, Path, int, PeerPaths], None] = field(default=lambda python, folder, port, paths: None)
-    """Interpreter, working folder, port, paths: writes what the peer reads at its start."""
+    body: Callable[[Sequence[int]], bytes]
+    """Encodes the request for entities, given by their numbers."""
+    note: str = "features come with the request (favours it)"
+    """What is unlike ours in what it is asked."""
+    env: Callable[[Launch], Mapping[str, str]] = no_environment
+    prepare: Callable[[Launch], None] = no_preparation
+    """Writes what the peer reads at its start."""
 
     def python(self, home: Path) -> Path:
         """Interpreter of the peer's environment."""
@@ -57,20 +77,17 @@ class Peer:
         return encode_request("POST", self.path, self.body(entities))
 
 
+@cache
+def known_rows() -> list[list[float]]:
+    """Rows of the first entities as Python numbers, for peers that read no features themselves."""
+    rows: list[list[float]] = feature_rows(0)[:20_000].tolist()
+    return rows
+
+
 def rows_of(entities: Sequence[int]) -> list[list[float]]:
-    """Feature rows that go with a request to a peer that reads no features itself."""
-    known = feature_rows_of_first_chunk()
+    """Feature rows of entities by number."""
+    known = known_rows()
     return [known[entity] for entity in entities]
-
-
-_FIRST_CHUNK: list[list[float]] = []
-
-
-def feature_rows_of_first_chunk() -> list[list[float]]:
-    """Rows of the first 20,000 entities, as Python numbers."""
-    if not _FIRST_CHUNK:
-        _FIRST_CHUNK.extend(feature_rows(0)[:20_000].tolist())
-    return _FIRST_CHUNK
 
 
 def ids_of(entities: Sequence[int]) -> list[str]:
@@ -79,139 +96,146 @@ def ids_of(entities: Sequence[int]) -> list[str]:
 
 
 def feast_ids(entities: Sequence[int]) -> bytes:
+    """Body of the FastAPI route over Feast and MLflow."""
     return orjson.dumps({"candidate_ids": ids_of(entities)})
 
 
 def feast_online_request(entities: Sequence[int]) -> bytes:
+    """Body of Feast's own feature server."""
     return orjson.dumps({"feature_service": FEATURE_SERVICE, "entities": {"candidate_id": ids_of(entities)}})
 
 
 def dataframe_split(entities: Sequence[int]) -> bytes:
+    """Body of MLflow's scoring server."""
     return orjson.dumps({"dataframe_split": {"columns": FEATURES, "data": rows_of(entities)}})
 
 
 def rows_body(entities: Sequence[int]) -> bytes:
+    """Body of the servers whose route we wrote."""
     return orjson.dumps({"rows": rows_of(entities)})
 
 
 def open_inference(entities: Sequence[int]) -> bytes:
+    """Body of the Open Inference Protocol."""
     flat = [value for row in rows_of(entities) for value in row]
     tensor = {"name": "rows", "shape": [len(entities), len(FEATURES)], "datatype": "FP64", "data": flat}
     return orjson.dumps({"inputs": [tensor]})
 
 
-def write_mlserver(python: Path, folder: Path, port: int, paths: PeerPaths) -> None:
+def write_mlserver(launch: Launch) -> None:
+    """Write MLServer's two settings files."""
     settings = {
         "host": "127.0.0.1",
-        "http_port": port,
-        "grpc_port": port + 1,
-        "metrics_port": port + 2,
+        "http_port": launch.port,
+        "grpc_port": launch.port + 1,
+        "metrics_port": launch.port + 2,
         "parallel_workers": 0,
         "debug": False,
     }
     model = {
         "name": "bench",
         "implementation": "mlserver_lightgbm.LightGBMModel",
-        "parameters": {"uri": str(paths.model)},
+        "parameters": {"uri": str(launch.paths.model)},
     }
-    (folder / "settings.json").write_bytes(orjson.dumps(settings))
-    (folder / "model-settings.json").write_bytes(orjson.dumps(model))
+    (launch.folder / "settings.json").write_bytes(orjson.dumps(settings))
+    (launch.folder / "model-settings.json").write_bytes(orjson.dumps(model))
 
 
-def save_mlflow_model(python: Path, folder: Path, port: int, paths: PeerPaths) -> None:
+def save_mlflow_model(paths: PeerPaths) -> None:
+    """Save the booster as an MLflow model, once."""
     if not (paths.mlflow_model / "MLmodel").exists():
         script = PEERS / "mlflow" / "save.py"
+        python = python_of("mlflow", paths.home)
         subprocess.run([python, script, paths.model, paths.mlflow_model], check=True, capture_output=True)
 
 
 def uvicorn(python: Path, folder: Path, port: int) -> list[str]:
+    """Command line of uvicorn as everybody runs it here."""
     options = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--log-level", "warning"]
     return [str(python), "-m", "uvicorn", "app:app", "--app-dir", str(folder), *options]
 
 
-def bulk_bodies(encode: Callable[[Sequence[int]], bytes], groups: Sequence[Sequence[int]]) -> list[bytes]:
-    """Encode one request a group of entities."""
-    return [encode(group) for group in groups]
+def feast_serve(launch: Launch) -> list[str]:
+    """Command line of Feast's feature server."""
+    repository = ["-c", str(launch.paths.feast_repository)]
+    options = ["--host", "127.0.0.1", "--port", str(launch.port), "--no-access-log", "--workers", "1"]
+    return [str(launch.python), "-m", "feast.cli.cli", *repository, "serve", *options]
+
+
+def mlflow_serve(launch: Launch) -> list[str]:
+    """Command line of MLflow's scoring server."""
+    model = ["--model-uri", str(launch.paths.mlflow_model), "--env-manager", "local"]
+    options = ["--host", "127.0.0.1", "--port", str(launch.port), "--workers", "1"]
+    return [str(launch.python), "-m", "mlflow", "models", "serve", *model, *options]
+
+
+def bentoml_serve(launch: Launch) -> list[str]:
+    """Command line of BentoML."""
+    options = ["--host", "127.0.0.1", "--port", str(launch.port), "--working-dir", str(PEERS / "bentoml")]
+    return [str(launch.python), "-m", "bentoml", "serve", "service:Bench", *options]
 
 
 def peers() -> tuple[Peer, ...]:
     """All of them but the empty endpoint, which runs in the project's own environment."""
-    local = ["--host", "127.0.0.1", "--port"]
     return (
         Peer(
             name="Feast SDK + MLflow pyfunc in FastAPI",
             environment="feast",
-            command=lambda python, port, paths: uvicorn(python, PEERS / "feast", port),
+            command=lambda launch: uvicorn(launch.python, PEERS / "feast", launch.port),
             ready_path="/ready",
             path="/score",
             body=feast_ids,
-            reads_features=True,
-            env=lambda paths, port: {
-                "BENCH_FEAST_REPO": str(paths.feast_repository),
-                "BENCH_MLFLOW_MODEL": str(paths.mlflow_model),
+            note="",
+            env=lambda launch: {
+                "BENCH_FEAST_REPO": str(launch.paths.feast_repository),
+                "BENCH_MLFLOW_MODEL": str(launch.paths.mlflow_model),
             },
+            prepare=lambda launch: save_mlflow_model(launch.paths),
         ),
         Peer(
             name="feast serve",
             environment="feast",
-            command=lambda python, port, paths: [
-                *(str(python), "-m", "feast.cli.cli", "-c", str(paths.feast_repository), "serve"),
-                *("--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--workers", "1"),
-            ],
+            command=feast_serve,
             ready_path="/health",
             path="/get-online-features",
             body=feast_online_request,
-            reads_features=True,
             note="reads features, has no model",
         ),
         Peer(
             name="mlflow models serve",
             environment="mlflow",
-            command=lambda python, port, paths: [
-                *(str(python), "-m", "mlflow", "models", "serve", "--model-uri", str(paths.mlflow_model)),
-                *("--env-manager", "local", "--workers", "1", *local, str(port)),
-            ],
+            command=mlflow_serve,
             ready_path="/ping",
             path="/invocations",
             body=dataframe_split,
-            reads_features=False,
-            prepare=save_mlflow_model,
-            env=lambda paths, port: {"PATH": f"{paths.home / 'envs' / 'mlflow' / 'bin'}:/usr/bin:/bin"},
+            env=lambda launch: {"PATH": f"{launch.python.parent}:/usr/bin:/bin"},
+            prepare=lambda launch: save_mlflow_model(launch.paths),
         ),
         Peer(
             name="MLServer",
             environment="mlserver",
-            command=lambda python, port, paths: [str(python.with_name("mlserver")), "start", "."],
+            command=lambda launch: [str(launch.python.with_name("mlserver")), "start", "."],
             ready_path="/v2/models/bench/ready",
             path="/v2/models/bench/infer",
             body=open_inference,
-            reads_features=False,
             prepare=write_mlserver,
         ),
         Peer(
             name="BentoML",
             environment="bentoml",
-            command=lambda python, port, paths: [
-                *(str(python), "-m", "bentoml", "serve", "service:Bench", *local, str(port)),
-                *("--working-dir", str(PEERS / "bentoml")),
-            ],
+            command=bentoml_serve,
             ready_path="/readyz",
             path="/predict",
             body=rows_body,
-            reads_features=False,
-            env=lambda paths, port: {
-                "BENCH_MODEL": str(paths.model),
-                "BENTOML_HOME": str(paths.home / "run" / "bentoml"),
-            },
+            env=lambda launch: {"BENCH_MODEL": str(launch.paths.model), "BENTOML_HOME": str(launch.folder / "home")},
         ),
         Peer(
             name="LitServe",
             environment="litserve",
-            command=lambda python, port, paths: [str(python), str(PEERS / "litserve" / "server.py"), str(port)],
+            command=lambda launch: [str(launch.python), str(PEERS / "litserve" / "server.py"), str(launch.port)],
             ready_path="/health",
             path="/predict",
             body=rows_body,
-            reads_features=False,
-            env=lambda paths, port: {"BENCH_MODEL": str(paths.model)},
+            env=lambda launch: {"BENCH_MODEL": str(launch.paths.model)},
         ),
     )

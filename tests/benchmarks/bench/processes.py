@@ -1,4 +1,4 @@
-"""Processes of the benchmark: pinned to a core, waited for until ready, measured, stopped by their own process group."""
+"""Processes of the benchmark: pinned to a core, waited for until ready, measured, stopped by process group."""
 
 import contextlib
 import http.client
@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import psutil
 
-__all__ = ["LOAD_CORE", "SERVER_CORE", "Server", "StartError", "Worker", "free_port", "tail"]
+__all__ = ["LOAD_CORE", "PIN", "SERVER_CORE", "Server", "StartError", "Worker", "free_port", "tail"]
 
 SERVER_CORE, LOAD_CORE = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 """The server under test has one core; the load generator, Valkey and MLflow share the other."""

@@ -41,7 +41,12 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True)
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
+    store = [
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
     with Server.running(
         "MLflow",
         command + store,
@@ -104,13 +109,9 @@ def bench_contract(model: Path) -> Contract:
         feature_service=FEATURE_SERVICE,
         features=features,
         on_demand=(),
-        booster=BoosterSpec(
-            library="lightgbm", file=model.name, sha256=hashlib.sha256(model.read_bytes()).hexdigest()
-        ),
+        booster=BoosterSpec(library="lightgbm", file=model.name, sha256=hashlib.sha256(model.read_bytes()).hexdigest()),
         output=OutputSpec(name="score", unit="", tables={"score_x": (-1000.0, 1000.0)}, bins=bins(raw)),
-        golden=GoldenRows(
-            inputs=tuple(tuple(row) for row in rows[:GOLDEN].tolist()), raw=tuple(raw[:GOLDEN].tolist())
-        ),
+        golden=GoldenRows(inputs=tuple(tuple(row) for row in rows[:GOLDEN].tolist()), raw=tuple(raw[:GOLDEN].tolist())),
         training=TrainingRecord(
             fingerprint=hashlib.sha256(rows.tobytes()).hexdigest(),
             rows=len(rows),

@@ -36,13 +36,18 @@ def markdown(outcome: Outcome, machine: str, mode: str) -> str:
         "",
         f"{machine}. Mode: {mode}.",
         "",
-        "One server process pinned to one core; the load generator, Valkey and MLflow on the other. Figures are medians",
-        "of ratios over rounds in turn (A B A B …), with the smallest and largest in brackets.",
+        "One server process pinned to one core; the load generator, Valkey and MLflow on the other. Figures are",
+        "medians of ratios over rounds in turn (A B A B …), with the smallest and largest in brackets.",
         "",
         *table(outcome.rows),
     ]
     if outcome.growth:
-        lines += ["", "How cost grows with the number of entities in the store (µs):", "", *growth_table(outcome.growth)]
+        lines += [
+            "",
+            "How cost grows with the number of entities in the store (µs):",
+            "",
+            *growth_table(outcome.growth),
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What scenarios stand on: data, stores, the platform's own service and the peers, each started when first asked for."""
+"""What scenarios stand on: data, stores, the platform's own service and the peers, started on first use."""
 
 import contextlib
 import random
@@ -15,7 +15,7 @@ from bench.drive import drive
 from bench.environments import PEERS, python_of
 from bench.feast_repository import PROJECT, FeastRepository
 from bench.load import Sample
-from bench.peers import Peer, PeerPaths, save_mlflow_model, uvicorn
+from bench.peers import Launch, Peer, PeerPaths, uvicorn
 from bench.processes import Server, free_port
 from bench.registration import mlflow_server, register
 from bench.valkey import valkey
@@ -42,7 +42,9 @@ class Mode:
 
 
 QUICK = Mode("quick", rounds=2, warm_up_seconds=0.5, seconds=1.5, sizes=(10_000, 100_000), stream_rows=200_000)
-FULL = Mode("full", rounds=5, warm_up_seconds=1.0, seconds=4.0, sizes=(10_000, 100_000, 1_000_000), stream_rows=1_000_000)
+FULL = Mode(
+    "full", rounds=5, warm_up_seconds=1.0, seconds=4.0, sizes=(10_000, 100_000, 1_000_000), stream_rows=1_000_000
+)
 
 
 class Stage:
@@ -91,31 +93,28 @@ class Stage:
     def paths(self) -> PeerPaths:
         """What peers read from disk."""
         self.stock_materialised  # noqa: B018  (peers read from it)
-        paths = PeerPaths(
+        return PeerPaths(
             home=self.home,
             model=self.data.model(),
             mlflow_model=self.home / "run" / "mlflow_model",
             feast_repository=self.stock_repository.folder,
         )
-        save_mlflow_model(python_of("mlflow", self.home), self.home, 0, paths)
-        return paths
 
     @contextlib.contextmanager
     def peer(self, peer: Peer) -> Iterator[Server]:
         """Run a peer. Raises `EnvironmentFailedError` or `StartError` where it cannot."""
-        python = peer.python(self.home)
         folder = self.home / "run" / peer.environment
         folder.mkdir(parents=True, exist_ok=True)
-        port = free_port()
-        peer.prepare(python, folder, port, self.paths)
+        launch = Launch(peer.python(self.home), folder, free_port(), self.paths)
+        peer.prepare(launch)
         with Server.running(
             peer.name,
-            peer.command(python, port, self.paths),
-            port=port,
+            peer.command(launch),
+            port=launch.port,
             ready_path=peer.ready_path,
             log=folder / "server.log",
             cwd=folder,
-            env=peer.env(self.paths, port),
+            env=peer.env(launch),
         ) as server:
             yield server
 

@@ -1,12 +1,13 @@
-"""Requests over HTTP: one row at 32 connections, and 1,000 rows a request, against the empty endpoint and every peer."""
+"""Requests over HTTP: one row at 32 connections, and 1,000 rows a request, against every peer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bench.environments import EnvironmentFailedError
 from bench.load import LoadError, Sample, encode_request
 from bench.outcome import Bound, Outcome, Row
 from bench.peers import Peer, peers
-from bench.processes import Server, StartError, Worker
+from bench.processes import Server, StartError
 from bench.ratios import alternate, ratio
 from bench.reference import booster, predict_seconds
 from bench.requests import arrow_bulk, json_bulk, single
@@ -22,6 +23,17 @@ BULK_REQUESTS = 20
 PEER_FAILURES = (EnvironmentFailedError, StartError, LoadError)
 FIRST_PEER = peers()[0].name
 
+Pairs = tuple[list[Sample], list[Sample]]
+"""Samples of ours and of another, round by round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """A running server and what is sent to it."""
+
+    server: Server
+    requests: Sequence[bytes]
+
 
 def single_score(stage: Stage, outcome: Outcome) -> None:
     """One score by id; peers that cannot read features get them in the request, which favours them."""
@@ -30,106 +42,87 @@ def single_score(stage: Stage, outcome: Outcome) -> None:
     with stage.ours() as ours:
         with stage.echo() as echo:
             bodies = [encode_request("POST", "/echo", request.split(b"\r\n\r\n", 1)[1]) for request in requests]
-            mine, theirs = pair(stage, ours, requests, echo, bodies, CONNECTIONS)
-            outcome.rows.append(throughput_row("single score", "empty FastAPI endpoint", mine, theirs, Bound("≥", 1.0)))
+            measured = pair(stage, Traffic(ours, requests), Traffic(echo, bodies), CONNECTIONS)
+            outcome.rows.append(throughput_row("single score", "empty FastAPI endpoint", measured, Bound("≥", 1.0)))
         for peer in peers():
-            groups = [[entity] for entity in entities]
-            measured = against(stage, outcome, "single score", ours, requests, peer, groups, CONNECTIONS)
-            if measured is None:
+            sent = Traffic(ours, requests)
+            pairs = against(stage, sent, peer, [[entity] for entity in entities], CONNECTIONS)
+            if isinstance(pairs, str):
+                outcome.rows.append(Row("single score", peer.name, None, note=pairs))
                 continue
-            mine, theirs = measured
             first = peer.name == FIRST_PEER
             bound = Bound("≥", 25.0) if first else None
-            outcome.rows.append(throughput_row("single score", peer.name, mine, theirs, bound, note_of(peer)))
+            outcome.rows.append(throughput_row("single score", peer.name, pairs, bound, note=peer.note))
             if first:
-                outcome.rows.append(tail_row(peer.name, mine, theirs))
+                outcome.rows.append(tail_row(peer.name, pairs))
 
 
 def bulk_json(stage: Stage, outcome: Outcome) -> None:
     """1,000 ids as JSON, against the booster's own predict and every peer."""
+    what = "bulk JSON, 1,000 ids"
     groups = stage.entity_groups(BULK_REQUESTS, BULK_ROWS)
-    requests = [json_bulk(group, stage.api_key) for group in groups]
     with stage.ours() as ours:
-        against_booster(stage, outcome, "bulk JSON, 1,000 ids", ours, requests, Bound("≤", 1.5))
+        sent = Traffic(ours, [json_bulk(group, stage.api_key) for group in groups])
+        outcome.rows.append(against_booster(stage, what, sent, Bound("≤", 1.5)))
         for peer in peers():
-            measured = against(stage, outcome, "bulk JSON, 1,000 ids", ours, requests, peer, groups, BULK_CONNECTIONS)
-            if measured is not None:
-                bound = Bound("≥", 25.0) if peer.name == FIRST_PEER else None
-                row = throughput_row("bulk JSON, 1,000 ids", peer.name, *measured, bound, note_of(peer), BULK_ROWS)
-                outcome.rows.append(row)
+            pairs = against(stage, sent, peer, groups, BULK_CONNECTIONS)
+            if isinstance(pairs, str):
+                outcome.rows.append(Row(what, peer.name, None, note=pairs))
+                continue
+            bound = Bound("≥", 25.0) if peer.name == FIRST_PEER else None
+            outcome.rows.append(throughput_row(what, peer.name, pairs, bound, note=peer.note, rows=BULK_ROWS))
 
 
 def bulk_arrow(stage: Stage, outcome: Outcome) -> None:
     """1,000 ids as an Arrow stream, against the booster's own predict."""
     groups = stage.entity_groups(BULK_REQUESTS, BULK_ROWS)
-    requests = [arrow_bulk(group, stage.api_key) for group in groups]
     with stage.ours() as ours:
-        against_booster(stage, outcome, "bulk Arrow, 1,000 ids", ours, requests, Bound("≤", 1.25))
+        sent = Traffic(ours, [arrow_bulk(group, stage.api_key) for group in groups])
+        outcome.rows.append(against_booster(stage, "bulk Arrow, 1,000 ids", sent, Bound("≤", 1.25)))
 
 
-def against_booster(
-    stage: Stage, outcome: Outcome, what: str, ours: Server, requests: Sequence[bytes], bound: Bound
-) -> None:
+def against_booster(stage: Stage, what: str, ours: Traffic, bound: Bound) -> Row:
     """Time of a request at one connection over the time of the booster's predict on the same number of ready rows."""
     with booster(stage) as worker:
         mine, theirs = alternate(
-            lambda: stage.load(ours.port, requests, 1), lambda: reference(stage, worker), stage.mode.rounds
+            lambda: stage.load(ours.server.port, ours.requests, 1),
+            lambda: predict_seconds(worker, BULK_ROWS, stage.mode.seconds),
+            stage.mode.rounds,
         )
     medians = [sample.p50 for sample in mine]
-    outcome.rows.append(
-        Row(
-            what=what,
-            against="booster's own predict",
-            measured=ratio(medians, theirs),
-            target=bound,
-            ours=f"{milliseconds(medians)} ms",
-            theirs=f"{milliseconds(theirs)} ms",
-            note=f"one connection, median; {errors(mine)}",
-        )
+    return Row(
+        what=what,
+        against="booster's own predict",
+        measured=ratio(medians, theirs),
+        target=bound,
+        ours=f"{milliseconds(medians)} ms",
+        theirs=f"{milliseconds(theirs)} ms",
+        note="; ".join(filter(None, ("one connection, median", errors(mine)))),
     )
 
 
-def reference(stage: Stage, worker: Worker) -> float:
-    return predict_seconds(worker, BULK_ROWS, stage.mode.seconds)
-
-
-def against(
-    stage: Stage,
-    outcome: Outcome,
-    what: str,
-    ours: Server,
-    requests: Sequence[bytes],
-    peer: Peer,
-    groups: Sequence[Sequence[int]],
-    connections: int,
-) -> tuple[list[Sample], list[Sample]] | None:
-    """Measure ours and a peer in turn; where the peer cannot run here, the table says why."""
+def against(stage: Stage, ours: Traffic, peer: Peer, groups: Sequence[Sequence[int]], connections: int) -> Pairs | str:
+    """Measure ours and a peer in turn; where the peer cannot run here, say why."""
     try:
         with stage.peer(peer) as server:
-            return pair(stage, ours, requests, server, [peer.request(group) for group in groups], connections)
+            theirs = Traffic(server, [peer.request(group) for group in groups])
+            return pair(stage, ours, theirs, connections)
     except PEER_FAILURES as error:
-        outcome.rows.append(Row(what, peer.name, None, note=str(error)[-300:]))
-        return None
+        return str(error)[-300:]
 
 
-def pair(
-    stage: Stage, ours: Server, requests: Sequence[bytes], other: Server, others: Sequence[bytes], connections: int
-) -> tuple[list[Sample], list[Sample]]:
+def pair(stage: Stage, ours: Traffic, theirs: Traffic, connections: int) -> Pairs:
     """Rounds of load in turn on two servers that are both up."""
-    load: Callable[[Server, Sequence[bytes]], Sample] = lambda server, sent: stage.load(server.port, sent, connections)  # noqa: E731
-    return alternate(lambda: load(ours, requests), lambda: load(other, others), stage.mode.rounds)
+    return alternate(
+        lambda: stage.load(ours.server.port, ours.requests, connections),
+        lambda: stage.load(theirs.server.port, theirs.requests, connections),
+        stage.mode.rounds,
+    )
 
 
-def throughput_row(
-    what: str,
-    against: str,
-    mine: Sequence[Sample],
-    theirs: Sequence[Sample],
-    bound: Bound | None,
-    note: str = "",
-    rows: int = 1,
-) -> Row:
+def throughput_row(what: str, against: str, pairs: Pairs, bound: Bound | None, *, note: str = "", rows: int = 1) -> Row:
     """Ratio of throughputs."""
+    mine, theirs = pairs
     return Row(
         what=f"{what}, throughput",
         against=against,
@@ -141,15 +134,16 @@ def throughput_row(
     )
 
 
-def tail_row(against: str, mine: Sequence[Sample], theirs: Sequence[Sample]) -> Row:
+def tail_row(against: str, pairs: Pairs) -> Row:
     """Ratio of p99."""
+    mine, theirs = ([sample.p99 for sample in samples] for samples in pairs)
     return Row(
         what="single score, p99",
         against=against,
-        measured=ratio([sample.p99 for sample in mine], [sample.p99 for sample in theirs]),
+        measured=ratio(mine, theirs),
         target=Bound("≤", 0.1),
-        ours=f"{milliseconds([sample.p99 for sample in mine])} ms",
-        theirs=f"{milliseconds([sample.p99 for sample in theirs])} ms",
+        ours=f"{milliseconds(mine)} ms",
+        theirs=f"{milliseconds(theirs)} ms",
     )
 
 
@@ -164,14 +158,11 @@ def figures(samples: Sequence[Sample], rows: int) -> str:
 
 
 def milliseconds(seconds: Sequence[float]) -> str:
+    """Median as milliseconds."""
     return f"{sorted(seconds)[len(seconds) // 2] * 1e3:.2f}"
 
 
 def errors(samples: Sequence[Sample]) -> str:
+    """Say how many answers were no 200, if any."""
     total = sum(sample.errors for sample in samples)
     return f"{total} errors" if total else ""
-
-
-def note_of(peer: Peer) -> str:
-    """What is unlike ours in what the peer was asked for."""
-    return peer.note or ("" if peer.reads_features else "features come with the request (favours it)")

@@ -15,6 +15,7 @@ class Bench(litserve.LitAPI):
 
     def setup(self, device: str) -> None:
         """Load the booster."""
+        del device
         self.booster = lightgbm.Booster(model_file=os.environ["BENCH_MODEL"])
 
     def decode_request(self, request: dict[str, Any]) -> NDArray[np.float64]:

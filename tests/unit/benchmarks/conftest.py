@@ -1,0 +1,6 @@
+"""The harness is no member: it is found where `make bench` finds it."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
