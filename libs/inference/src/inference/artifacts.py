@@ -8,6 +8,7 @@
 Everything appears by an atomic rename, so a reader sees all of it or nothing.
 """
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -62,16 +63,13 @@ class ArtifactCache:
         self, version: RegisteredVersion, fetch: Callable[[RegisteredVersion, Path], Awaitable[None]]
     ) -> Path:
         """Let `fetch` fill a directory, then keep it; gives where it is. What `fetch` raises leaves nothing behind."""
-        self._root.mkdir(parents=True, exist_ok=True)
-        filling = Path(tempfile.mkdtemp(prefix="filling-", dir=self._root))
+        # Hashing and clearing take tens of milliseconds for a large model: not on the event loop.
+        filling = await asyncio.to_thread(self._open_filling)
         try:
             await fetch(version, filling)
-            entry = self._keep(filling)
+            return await asyncio.to_thread(self._keep, version, filling)
         finally:
             shutil.rmtree(filling, ignore_errors=True)
-        _store(self._version_path(version), _Record(version, entry.name))
-        self._evict(keep=entry.name)
-        return entry
 
     def discard(self, version: RegisteredVersion) -> None:
         """Forget a version, so that it is fetched anew."""
@@ -104,7 +102,17 @@ class ArtifactCache:
     def _alias_path(self, name: str, alias: str) -> Path:
         return self._root / "aliases" / f"{quote(name, safe='')}@{quote(alias, safe='')}.json"
 
-    def _keep(self, filling: Path) -> Path:
+    def _open_filling(self) -> Path:
+        self._root.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="filling-", dir=self._root))
+
+    def _keep(self, version: RegisteredVersion, filling: Path) -> Path:
+        entry = self._move_in(filling)
+        _store(self._version_path(version), _Record(version, entry.name))
+        self._evict(keep=entry.name)
+        return entry
+
+    def _move_in(self, filling: Path) -> Path:
         files = sorted(path for path in filling.iterdir() if path.is_file())
         if not files:
             raise ArtifactError("the model version has no files")

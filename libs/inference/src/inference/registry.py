@@ -23,6 +23,7 @@ __all__ = ["ArtifactStore", "ModelRegistry", "RegisteredVersion", "RegistryAuth"
 
 _API = "/api/2.0/mlflow"
 _PROXY = "/api/2.0/mlflow-artifacts/artifacts"
+_ABSENT = (b"No such file or directory", b"RESOURCE_DOES_NOT_EXIST")
 _CHUNK_BYTES = 1 << 20
 
 
@@ -185,9 +186,7 @@ def _basic(auth: RegistryAuth | None) -> tuple[str, str] | None:
 async def _is_absent(response: "httpx.Response") -> bool:
     """Tell a file that is not there from a server in trouble: MLflow's file store answers 500 for the former."""
     content = await response.aread()
-    return (
-        response.status_code == 404 or b"No such file or directory" in content or b"RESOURCE_DOES_NOT_EXIST" in content
-    )
+    return response.status_code == 404 or any(words in content for words in _ABSENT)
 
 
 def _kind(error: Exception) -> str:

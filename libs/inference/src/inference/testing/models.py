@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -134,8 +135,6 @@ def live_model(
 
 
 def _load(directory: Path, version: str, alias: str) -> ModelVersion:
-    import msgspec
-
     name = msgspec.json.decode((directory / CONTRACT_FILE).read_bytes(), type=Contract).model
     origin = VersionOrigin(name=name, version=version, alias=alias, run_id=f"run-{version}")
     return load_model_version(directory, origin, on_demand_modules=_MODULES)
