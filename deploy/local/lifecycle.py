@@ -60,6 +60,7 @@ def ensure_supervisor(
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if (state := running_state(settings)) is not None:
+            process.returncode = 0  # it outlives this process, and Popen need not warn of that
             return state
         if process.poll() is not None:
             raise StepFailedError(f"the supervisor ended with {process.returncode}", log_file)
