@@ -15,7 +15,7 @@ from serving.front import Front, RoutePolicy, problem_of_http
 from serving.openapi import PROBLEM_RESPONSES, declare
 from serving.operations import Operations
 from serving.problems import ProblemError, problem_response
-from serving.runtime import OpenModels, Shell, follow_registry
+from serving.runtime import OpenModels, ReadPool, Shell, follow_registry, read_online_pool
 from serving.scoring import BulkEndpoint, ScoreEndpoint
 from serving.service import Service
 from serving.settings import Settings
@@ -28,12 +28,16 @@ _OPEN = ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs")
 
 
 def create_app(
-    service: Service, settings: Settings | None = None, *, open_models: OpenModels = follow_registry
+    service: Service,
+    settings: Settings | None = None,
+    *,
+    open_models: OpenModels = follow_registry,
+    read_pool: ReadPool = read_online_pool,
 ) -> FastAPI:
     """Make the application of a service.
 
     Nothing is opened before its lifespan begins. `open_models` says where models come from: the registry, or in tests
-    a `serving.testing.fixed_models`.
+    `serving.testing.standing_models`; `read_pool` where a pool of entities is listed.
     """
     settings = settings or Settings()
     shell = Shell()
@@ -41,7 +45,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with shell.opened(service, settings, open_models):
+        async with shell.opened(service, settings, open_models, read_pool):
             yield
 
     app = FastAPI(

@@ -71,7 +71,7 @@ class ProblemAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str
     title: str
     status: int
-    detail: str
+    detail: str = ""
     errors: tuple[FieldError, ...] = ()
 
 

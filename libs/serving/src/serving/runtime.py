@@ -1,7 +1,7 @@
 """What a serving process holds between start and stop, opened by the application's lifespan."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -22,11 +22,13 @@ __all__ = [
     "CurrentResource",
     "CurrentRuntime",
     "OpenModels",
+    "ReadPool",
     "Runtime",
     "ServedModels",
     "Shell",
     "follow_registry",
     "open_runtime",
+    "read_online_pool",
 ]
 
 
@@ -43,6 +45,8 @@ class ServedModels(Protocol):
         ...
 
 
+ReadPool = Callable[[Settings, str], Awaitable[list[str]]]
+"""Lists the ids of an entity's pool. Raises `FeatureStoreError`."""
 OpenModels = Callable[[Service, Settings], AbstractAsyncContextManager[ServedModels]]
 
 
@@ -58,6 +62,7 @@ class Runtime:
     models: ServedModels
     predictor: Predictor
     counts: ScoredCounts
+    read_pool: ReadPool
 
     async def can_score(self, timeout_seconds: float = 1.0) -> None:
         """Return when a model version is loaded and its features can be read.
@@ -95,9 +100,11 @@ class Shell:
         return self._resource
 
     @asynccontextmanager
-    async def opened(self, service: Service, settings: Settings, open_models: OpenModels) -> AsyncIterator[None]:
+    async def opened(
+        self, service: Service, settings: Settings, open_models: OpenModels, read_pool: ReadPool
+    ) -> AsyncIterator[None]:
         """Hold an open runtime."""
-        async with open_runtime(service, settings, open_models) as runtime:
+        async with open_runtime(service, settings, open_models, read_pool) as runtime:
             self._runtime = runtime
             try:
                 if service.resources is None:
@@ -112,7 +119,9 @@ class Shell:
 
 
 @asynccontextmanager
-async def open_runtime(service: Service, settings: Settings, open_models: OpenModels) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    service: Service, settings: Settings, open_models: OpenModels, read_pool: ReadPool
+) -> AsyncIterator[Runtime]:
     """Read the keys, follow the model, and be ready to score. Raises `ApiKeyError`."""
     keys = ApiKeys.read(settings.keys_path)
     counts = ScoredCounts(service.name)
@@ -128,6 +137,7 @@ async def open_runtime(service: Service, settings: Settings, open_models: OpenMo
                 models=models,
                 predictor=predictor,
                 counts=counts,
+                read_pool=read_pool,
             )
         finally:
             await predictor.close()
@@ -157,6 +167,13 @@ async def follow_registry(service: Service, settings: Settings) -> AsyncIterator
     finally:
         await watch.close()
         await registry.close()
+
+
+async def read_online_pool(settings: Settings, name: str) -> list[str]:
+    """List a pool of the online store."""
+    from online_features.pool import read_pool
+
+    return await read_pool(settings.redis_url, settings.feast_project, name)
 
 
 def _current_runtime(request: Request) -> Runtime:

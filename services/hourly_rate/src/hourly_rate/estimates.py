@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from fastapi import APIRouter, Response
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 from hourly_rate.intervals import RatePrediction, rate_columns
 from inference import Contract
@@ -28,27 +28,19 @@ from serving.answers import features_used, model_used
 from serving.prediction_ids import prediction_id
 from serving.scoring import explanation_of
 from serving.service import answer_of
+from serving.vocabulary import one_of
 from serving.wire import Explanation, FeaturesUsed, ModelUsed
 
 __all__ = ["EstimateAnswer", "EstimateRequest", "profile_values", "router"]
 
 
-def _word_of(words: Sequence[str]) -> tuple[AfterValidator, WithJsonSchema]:
-    def known(word: str) -> str:
-        if word not in words:
-            raise ValueError("is no word of the vocabulary")
-        return word
-
-    return AfterValidator(known), WithJsonSchema({"type": "string", "enum": list(words)})
-
-
-Role = Annotated[str, *_word_of(ROLES)]
-Skill = Annotated[str, *_word_of(SKILLS)]
-EnglishLevel = Annotated[str, *_word_of(ENGLISH_LEVELS)]
-JapaneseLevel = Annotated[str, *_word_of(JAPANESE_LEVELS)]
-Prefecture = Annotated[str, *_word_of(PREFECTURES)]
-RemoteMode = Annotated[str, *_word_of(REMOTE_MODES)]
-EmploymentStatus = Annotated[str, *_word_of(EMPLOYMENT_STATUSES)]
+Role = Annotated[str, *one_of(ROLES)]
+Skill = Annotated[str, *one_of(SKILLS)]
+EnglishLevel = Annotated[str, *one_of(ENGLISH_LEVELS)]
+JapaneseLevel = Annotated[str, *one_of(JAPANESE_LEVELS)]
+Prefecture = Annotated[str, *one_of(PREFECTURES)]
+RemoteMode = Annotated[str, *one_of(REMOTE_MODES)]
+EmploymentStatus = Annotated[str, *one_of(EMPLOYMENT_STATUSES)]
 _CATEGORIES = {
     "role": ROLES,
     "english_level": ENGLISH_LEVELS,

@@ -1,29 +1,11 @@
 """The declaration."""
 
-from typing import Any
-
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
-
-from inference import OutputSpec
+from recommendation.matches import MatchPrediction, postprocess
+from recommendation.pool import open_pool
+from recommendation.shortlists import ShortlistAnswer, router
 from serving import Service
-from serving.curves import calibrated
 
-__all__ = ["SERVICE", "MatchPrediction", "postprocess"]
-
-
-class MatchPrediction(msgspec.Struct, frozen=True):
-    """How well a person and a job fit."""
-
-    score: float
-    """0 to 1: the probability that they match well enough for a hire."""
-
-
-def postprocess(raw: NDArray[np.float64], output: OutputSpec) -> dict[str, NDArray[Any]]:
-    """Calibrate the booster's probability."""
-    return {"score": calibrated(raw, output)}
-
+__all__ = ["SERVICE"]
 
 SERVICE = Service(
     name="recommendation",
@@ -34,4 +16,7 @@ SERVICE = Service(
     bulk_key="pairs",
     prediction=MatchPrediction,
     postprocess=postprocess,
+    routers=(router,),
+    answers=(ShortlistAnswer,),
+    resources=open_pool,
 )
