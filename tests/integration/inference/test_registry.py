@@ -51,7 +51,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 async def _until_healthy(address: str, server: "subprocess.Popen[bytes]") -> None:
-    async with httpx.AsyncClient() as client, asyncio.timeout(120):
+    async with httpx.AsyncClient() as client, asyncio.timeout(240):
         while True:
             assert server.poll() is None, "the MLflow server has stopped"
             try:

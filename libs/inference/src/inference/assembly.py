@@ -114,10 +114,11 @@ class Assembly:
     def _degraded(
         self, features: NDArray[np.float64], status: NDArray[np.uint8], found: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        lacking = np.zeros(len(found), dtype=np.bool_)
-        if len(self._required_stored):
-            lacking = (status[:, self._required_stored] != CellStatus.PRESENT).any(axis=1)
-        if len(self._required_computed):
+        if not (self._required_stored.size or self._required_computed.size):
+            return np.zeros(len(found), dtype=np.bool_)
+        # PRESENT is 0: whatever is not, is missing or stale.
+        lacking: NDArray[np.bool_] = np.logical_or.reduce(status.take(self._required_stored, axis=1), axis=1)
+        if self._required_computed.size:
             lacking |= np.isnan(features[:, self._required_computed]).any(axis=1)
         return lacking & found
 

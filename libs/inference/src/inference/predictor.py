@@ -80,7 +80,7 @@ class Predictor:
         self._observers = tuple(observers)
         self._limits = limits or PredictorLimits()
         self._waiting: deque[_Call] = deque()
-        self._start_scheduled = False
+        self._starting = False
         self._batches: set[asyncio.Task[None]] = set()
         self._large_calls = asyncio.Semaphore(self._limits.large_calls)
         # Two pools: a small batch must not queue behind the chunks of a large call.
@@ -140,26 +140,12 @@ class Predictor:
         self._large_pool.shutdown(wait=False)
 
     def _schedule_start(self) -> None:
-        if not self._start_scheduled and len(self._batches) < self._limits.batches_in_flight:
-            self._start_scheduled = True
-            asyncio.get_running_loop().call_soon(self._start_batch)
-
-    def _start_batch(self) -> None:
-        self._start_scheduled = False
-        calls = self._take_waiting()
-        if not calls:
-            return
-        try:
-            live = self._models.current()
-        except Exception as error:  # noqa: BLE001  # whatever it is, the callers get it
-            _fail(calls, error)
-            return
-        live.acquire()
-        task = asyncio.get_running_loop().create_task(self._run_batch(live, calls))
-        self._batches.add(task)
-        task.add_done_callback(self._end_batch)
-        if self._waiting:
-            self._schedule_start()
+        if not self._starting and len(self._batches) < self._limits.batches_in_flight:
+            # The task's first step is in the next turn of the loop: until then, calls gather for it.
+            self._starting = True
+            task = asyncio.get_running_loop().create_task(self._run_batch())
+            self._batches.add(task)
+            task.add_done_callback(self._end_batch)
 
     def _end_batch(self, task: asyncio.Task[None]) -> None:
         self._batches.discard(task)
@@ -176,7 +162,17 @@ class Predictor:
                 room -= call.rows
         return calls
 
-    async def _run_batch(self, live: LiveModel, calls: list[_Call]) -> None:
+    async def _run_batch(self) -> None:
+        self._starting = False
+        calls = self._take_waiting()
+        if self._waiting:
+            self._schedule_start()
+        try:
+            live = self._models.current()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the callers get it
+            _fail(calls, error)
+            return
+        live.acquire()
         try:
             calls, keys, overrides = _merge(live.version, calls)
             if not calls:
