@@ -1,9 +1,11 @@
 """Gates: what a version must reach on the test slice before an alias may name it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.training.declaration import Gate, ModelDeclaration
+from pipelines.training.errors import TrainingError
 from pipelines.training.fitting import FittedModel
 from pipelines.training.metrics import HIGHER_IS_BETTER
 
@@ -21,7 +23,7 @@ class GateResult:
 
     @property
     def passed(self) -> bool:
-        """A figure that is not a number passes nothing."""
+        """The figure keeps the bound."""
         return self.value >= self.bound if self.higher_is_better else self.value <= self.bound
 
     def __str__(self) -> str:
@@ -30,12 +32,17 @@ class GateResult:
 
 
 def check_gates(declaration: ModelDeclaration, model: FittedModel) -> tuple[GateResult, ...]:
-    """Return one result a bound, in the order of the declaration."""
+    """Return one result a bound, in the order of the declaration.
+
+    Raises TrainingError for a figure that the test slice does not give.
+    """
     return tuple(result for gate in declaration.gates for result in _results(gate, model.metrics, model.naive))
 
 
 def _results(gate: Gate, metrics: Mapping[str, float], naive: Mapping[str, float]) -> list[GateResult]:
     value = metrics[gate.metric]
+    if not math.isfinite(value):
+        raise TrainingError(f"gate {gate.metric}: the test slice is too small, or too one-sided, to measure it")
     results = []
     if gate.at_most is not None:
         results.append(GateResult(gate.metric, value, gate.at_most, higher_is_better=False))

@@ -4,6 +4,7 @@ The alias `champion` is given to the first version that passes its gates; later 
 promotes them. A version that fails a gate is registered, tagged, and named by no alias.
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from pipelines.training.training_set import TrainingSet
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["CHALLENGER", "CHAMPION", "Promotion", "PublishedVersion", "publish", "published_alike"]
+__all__ = ["CHALLENGER", "CHAMPION", "Promotion", "PublishedVersion", "promote", "publish", "published_alike"]
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -94,8 +95,19 @@ def publish(
         description="; ".join(str(gate) for gate in gates),
     )
     client.set_terminated(run_id, "FINISHED")
-    alias = _alias(client, declaration.name, version, promotion) if passed else ""
+    alias = promote(declaration.name, version, mlflow_url=mlflow_url, promotion=promotion) if passed else ""
     return PublishedVersion(declaration.name, version, run_id, alias, contract, gates)
+
+
+def promote(name: str, version: str, *, mlflow_url: str, promotion: Promotion) -> str:
+    """Set and return the alias that `promotion` allows for a version whose gates passed; empty for none."""
+    if promotion == "never":
+        return ""
+    client = _client(mlflow_url)
+    first = _aliased(client, name, CHAMPION) is None
+    alias = CHAMPION if first or promotion == "always" else CHALLENGER
+    client.set_registered_model_alias(name, alias, version)
+    return alias
 
 
 def _tags(declaration: ModelDeclaration, training_set: TrainingSet) -> dict[str, str]:
@@ -175,17 +187,9 @@ def _register(
         model_id=logged.model_id,
         tags=dict(tags),
         description=description,
+        await_creation_for=0,
     )
     return str(version.version)
-
-
-def _alias(client: "MlflowClient", name: str, version: str, promotion: Promotion) -> str:
-    if promotion == "never":
-        return ""
-    first = _aliased(client, name, CHAMPION) is None
-    alias = CHAMPION if first or promotion == "always" else CHALLENGER
-    client.set_registered_model_alias(name, alias, version)
-    return alias
 
 
 def _aliased(client: "MlflowClient", name: str, alias: str) -> Any | None:
@@ -206,6 +210,8 @@ def _experiment(client: "MlflowClient", name: str) -> str:
 
 
 def _client(mlflow_url: str) -> "MlflowClient":
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=mlflow_url, registry_uri=mlflow_url)

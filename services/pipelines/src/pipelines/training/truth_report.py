@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.training.declaration import Array, ModelDeclaration
-from pipelines.training.fitting import TestSlice
+from pipelines.training.label_rows import LABEL
 from pipelines.training.metrics import evaluate
 
 __all__ = ["TruthQuery", "irreducible_figures"]
@@ -21,7 +21,7 @@ scale of the transformed label."""
 
 
 def irreducible_figures(
-    declaration: ModelDeclaration, test: TestSlice, truth: Path, query: TruthQuery
+    declaration: ModelDeclaration, test: pa.Table, truth: Path, query: TruthQuery
 ) -> dict[str, float] | None:
     """Return the metrics of the true conditional mean on the test rows; None where `truth` is not there.
 
@@ -29,8 +29,8 @@ def irreducible_figures(
     """
     if not truth.is_dir():
         return None
-    expected = _expected(test.rows, truth, query)
-    return evaluate(declaration, test.rows, test.label, expected)
+    label = np.asarray(test[LABEL].to_numpy(), dtype=np.float64)
+    return evaluate(declaration, test, label, _expected(test, truth, query))
 
 
 def _expected(rows: pa.Table, truth: Path, query: TruthQuery) -> Array:
