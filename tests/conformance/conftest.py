@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+
 from inference import FeatureSpec, LiveModel, OutputSpec
 from inference.testing import InMemoryFeatureReader, live_model, tiny_model
 from marketplace.on_demand import PAIR_FIT_INPUTS

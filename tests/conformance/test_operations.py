@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from inference.errors import FeatureStoreError
 
 pytestmark = pytest.mark.anyio

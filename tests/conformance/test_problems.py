@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+
 from inference.errors import FeatureStoreError
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +54,7 @@ async def test_a_key_may_come_as_a_bearer_token(serve: Any) -> None:
 async def test_an_unknown_entity_is_404(serve: Any) -> None:
     served = serve()
     async with served.started() as client:
-        key = {entity: SECRET for entity in served.service.entities}
+        key = dict.fromkeys(served.service.entities, SECRET)
         assert_problem(await client.post("/v1/score", json=key), 404, "unknown-entity")
 
 
