@@ -38,4 +38,4 @@ bench: sync  ## measure throughput and latency against the baselines
 
 lock: sync  ## resolve requirements/*.in anew
 	@$(COMPILE) --output-file requirements/dev.lock requirements/dev.in && sed '/^-e/,/# via/d' requirements/dev.lock > .venv/constraints.txt
-	@$(COMPILE) --no-annotate --constraints .venv/constraints.txt --output-file requirements/serving.lock requirements/serving.in
+	@for name in serving pipelines; do $(COMPILE) --no-annotate --constraints .venv/constraints.txt --output-file requirements/$$name.lock requirements/$$name.in || exit; done

@@ -21,16 +21,21 @@ PROBE_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
 
 
-def start(spec: ProcessSpec, environment: Mapping[str, str], log_file: Path) -> "subprocess.Popen[bytes]":
-    """Start in a process group of its own, so that one signal reaches its workers too."""
+def start(
+    spec: ProcessSpec, environment: Mapping[str, str], log_file: Path, *, piped: bool = False
+) -> "subprocess.Popen[bytes]":
+    """Start in a process group of its own, so that one signal reaches its workers too.
+
+    Everything it writes goes to the log; its standard output to the caller instead if `piped`.
+    """
     with open_log(log_file) as log:
         return subprocess.Popen(
             spec.command,
             env={**os.environ, **environment, **spec.environment},
             cwd=spec.directory,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE if piped else log,
+            stderr=log,
             start_new_session=True,
             preexec_fn=_die_with_parent(),  # noqa: PLW1509  # the supervisor has no threads
         )

@@ -65,7 +65,7 @@ def _bring_up(settings: LocalSettings, key: str) -> tuple[int, dict[str, str]]:
         if spec.stage == 0:
             with step(spec.name):
                 wait_ready(settings, spec.name)
-    with step("pipelines, sources to online store"):
+    with step("pipelines", inner_lines=True):
         run_pipelines(settings)
     with step("start of the services"):
         go_on(settings)

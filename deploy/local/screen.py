@@ -26,9 +26,12 @@ def say(line: str = "") -> None:
 
 
 @contextmanager
-def step(title: str) -> Iterator[None]:
-    """Write `title … seconds`; on failure say which step it was and the last lines of its log, and pass it on."""
-    sys.stdout.write(f"{title:<46}")
+def step(title: str, *, inner_lines: bool = False) -> Iterator[None]:
+    """Write `title … seconds`; on failure say which step it was and the last lines of its log, and pass it on.
+
+    A step that writes `inner_lines` gets its title on a line before them too.
+    """
+    sys.stdout.write(f"{title}:\n" if inner_lines else f"{title:<46}")
     sys.stdout.flush()
     started = time.monotonic()
     try:
@@ -44,7 +47,8 @@ def step(title: str) -> Iterator[None]:
             for line in tail(error.log):
                 say(f"    {line}")
         raise
-    say(f"{time.monotonic() - started:6.1f} s")
+    ended = f"{title + ' done':<46}" if inner_lines else ""
+    say(f"{ended}{time.monotonic() - started:6.1f} s")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

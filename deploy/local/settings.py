@@ -89,6 +89,7 @@ class LocalSettings:
             "OFFERS_API_KEYS_FILE": str(self.api_key_file),
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "DAGSTER_HOME": str(self.home / "dagster"),
             "DAGSTER_DISABLE_TELEMETRY": "yes",
             "FEAST_USAGE": "False",

@@ -5,6 +5,7 @@ leaves orphans when it is killed itself, honcho does not restart.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from deploy.local import child, log_files
 from deploy.local.leftovers import RUN_ID_VARIABLE, end_leftovers
-from deploy.local.pid_lock import pid_lock
+from deploy.local.pid_lock import holder, pid_lock
 from deploy.local.process_spec import ProcessSpec, fingerprint
 from deploy.local.state import PlatformState, ProcessState, Status, read_state, write_state
 
@@ -97,7 +98,7 @@ class Supervisor:
         self._publish()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._keep(watched, go_on)) for watched in self._watched]
-            tasks.append(group.create_task(self._bound_logs()))
+            tasks.append(group.create_task(self._look_after_home(stop)))
             await stop.wait()
             for task in tasks:
                 task.cancel()
@@ -140,11 +141,16 @@ class Supervisor:
             watched.deaths_in_a_row = 0
         self._set(watched, "ready" if ready else "starting")
 
-    async def _bound_logs(self) -> None:
-        while True:
+    async def _look_after_home(self, stop: asyncio.Event) -> None:
+        """Keep logs small; stop when the home was removed, since nobody could find this supervisor any more."""
+        while self._lock_is_ours():
             for watched in self._watched:
                 log_files.bound(self._log_file(watched.spec))
-            await asyncio.sleep(5.0)
+            await asyncio.sleep(1.0)
+        stop.set()
+
+    def _lock_is_ours(self) -> bool:
+        return holder(supervisor_lock_file(self.home)) == os.getpid()
 
     async def _stop_all(self) -> None:
         """One by one, the last started first: services before the stores that they use."""
@@ -172,7 +178,8 @@ class Supervisor:
             processes=tuple(watched.state() for watched in self._watched),
         )
         if state != self._last_state:
-            write_state(self._run_directory, state)
+            with contextlib.suppress(FileNotFoundError):  # the home was removed: `_look_after_home` stops
+                write_state(self._run_directory, state)
             self._last_state = state
 
     @property

@@ -28,6 +28,5 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 echo "installing requirements/dev.lock"
-# Compiled now, on all cores, and not by the first start of each process.
-.venv/bin/uv pip sync --quiet --compile-bytecode --python .venv/bin/python requirements/dev.lock
+.venv/bin/uv pip sync --quiet --python .venv/bin/python requirements/dev.lock
 cp requirements/dev.lock "$stamp"

@@ -1,6 +1,7 @@
 """The supervisor over stand-in processes."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -160,6 +161,15 @@ def test_a_state_file_that_cannot_be_read_is_no_obstacle(platform: Platform) -> 
     platform.start(stand_in("one"))
 
     assert wait_ready(platform.settings, "one").status == "ready"
+
+
+def test_removing_the_home_stops_what_lived_in_it(platform: Platform) -> None:
+    state = platform.start(stand_in("one"))
+    wait_ready(platform.settings, "one")
+
+    shutil.rmtree(platform.settings.home)
+
+    eventually(lambda: leftovers(state.run_id) == [])
 
 
 def test_a_taken_port_is_named_with_who_has_it(platform: Platform) -> None:
