@@ -1,31 +1,34 @@
-"""Feast's Redis online store at `OFFERS_REDIS_URL`, wherever the command line is called."""
+"""The packed online store at `OFFERS_REDIS_URL`, wherever Feast's command line is called."""
 
-import os
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from pydantic import Field, StrictStr
 
-__all__ = ["LocalRedisOnlineStore", "LocalRedisOnlineStoreConfig"]
+from online_features.store import PackedRedisOnlineStore, PackedRedisOnlineStoreConfig
+from pipelines.features.redis_url import redis_url
+
+__all__ = ["HomeOnlineStore", "HomeOnlineStoreConfig"]
 
 
 def _connection_string() -> str:
-    url = urlsplit(os.environ.get("OFFERS_REDIS_URL", "redis://127.0.0.1:6380/0"))
+    url = urlsplit(redis_url())
     parts = [f"{url.hostname}:{url.port or 6379}", f"db={url.path.strip('/') or 0}"]
     if url.password:
-        parts.append(f"password={url.password}")
+        parts.append(f"password={unquote(url.password)}")
     if url.scheme == "rediss":
         parts.append("ssl=true")
     return ",".join(parts)
 
 
-class LocalRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]  # published without types
-    """As Feast's, with the address from the environment."""
+class HomeOnlineStoreConfig(PackedRedisOnlineStoreConfig):
+    """As the packed store's, with the address from the environment."""
 
-    type: Literal["pipelines.features.online.LocalRedisOnlineStore"] = "pipelines.features.online.LocalRedisOnlineStore"
+    type: Literal["pipelines.features.online.HomeOnlineStore"] = Field(  # type: ignore[assignment]  # its own name
+        default="pipelines.features.online.HomeOnlineStore"
+    )
     connection_string: StrictStr = Field(default_factory=_connection_string)
 
 
-class LocalRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]  # published without types
-    """Feast's Redis online store with the address from the environment."""
+class HomeOnlineStore(PackedRedisOnlineStore):
+    """`online_features.PackedRedisOnlineStore` with the address from the environment."""

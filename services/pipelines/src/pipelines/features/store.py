@@ -3,7 +3,8 @@
 import io
 import os
 import sys
-from contextlib import chdir, redirect_stdout
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,9 +40,7 @@ def apply(home: Path | None = None) -> tuple[str, ...]:
     from feast.repo_operations import apply_total
 
     store = open_store(home)
-    for file in FEATURE_REPOSITORY.glob("*.py"):
-        sys.modules.pop(file.stem, None)  # a module that is cached would name the tables of an earlier home
-    with chdir(FEATURE_REPOSITORY), redirect_stdout(io.StringIO()):
+    with _repository_modules(), redirect_stdout(io.StringIO()):
         apply_total(store.config, FEATURE_REPOSITORY, skip_source_validation=False)
     store = open_store(home)
     return tuple(sorted(service.name for service in store.list_feature_services()))
@@ -55,5 +54,23 @@ def materialize(end: datetime, home: Path | None = None) -> tuple[str, ...]:
     views = [view for view in store.list_feature_views() if view.online]
     moment = end.replace(tzinfo=UTC)
     oldest = max((view.ttl or timedelta(days=400)) for view in views)
-    store.materialize(start_date=moment - oldest, end_date=moment)
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        store.materialize(start_date=moment - oldest, end_date=moment)
     return tuple(sorted(view.name for view in views))
+
+
+@contextmanager
+def _repository_modules() -> Iterator[None]:
+    """Let the modules of the feature repository import each other, as on Feast's command line, and forget them after.
+
+    One that stayed would name the tables of this home for the next.
+    """
+    path = str(FEATURE_REPOSITORY)
+    sys.path.insert(0, path)
+    try:
+        with chdir(path):
+            yield
+    finally:
+        sys.path.remove(path)
+        for file in FEATURE_REPOSITORY.glob("*.py"):
+            sys.modules.pop(file.stem, None)

@@ -1,35 +1,21 @@
 """Build the warehouse aside and put it in place: source tables in, audited DuckDB file out."""
 
-import json
 import logging
 import shutil
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 
-import duckdb
 from sqlmesh import Context
 from sqlmesh.core.console import set_console
 from sqlmesh.utils.errors import SQLMeshError
 
+from pipelines.warehouse.errors import AuditError, WarehouseError
 from pipelines.warehouse.lineage import column_sources, write_lineage
 from pipelines.warehouse.progress import BuildProgress
 from pipelines.warehouse.project_config import PROJECT, project_config
 from pipelines.warehouse.settings import WarehouseSettings
 
-__all__ = ["AuditError", "BuiltModel", "WarehouseError", "build_warehouse", "open_context", "source_end"]
-
-
-class WarehouseError(Exception):
-    """The warehouse could not be built.
-
-    WarehouseError
-    └── AuditError: rows break a promise of a model
-    """
-
-
-class AuditError(WarehouseError):
-    """An audit found rows that break a model's promise; the previous warehouse stays in place."""
+__all__ = ["BuiltModel", "build_warehouse", "open_context"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +27,6 @@ class BuiltModel:
     seconds: float
     audits: int
     """Number of audits that the rows passed."""
-
-
-def source_end(home: Path) -> datetime:
-    """Return the end of the data (UTC, without zone): as the generator's manifest says, else after the last login.
-
-    Raises WarehouseError if there is neither.
-    """
-    manifest = home / "source" / "marketplace.json"
-    if manifest.exists():
-        spec = json.loads(manifest.read_text())
-        start = date.fromisoformat(spec["start"])
-        return datetime(start.year + spec["years"], start.month, start.day)
-    files = str(home / "source" / "logins" / "*.parquet")
-    with duckdb.connect() as connection:
-        row = connection.execute("SELECT epoch(max(logged_in_at)) FROM read_parquet(?)", [files]).fetchone()
-    if row is None or row[0] is None:
-        msg = "there are no logins: the end of the data is unknown"
-        raise WarehouseError(msg)
-    midnight_seconds = (int(row[0]) // 86_400 + 1) * 86_400
-    return datetime.fromtimestamp(midnight_seconds, UTC).replace(tzinfo=None)
 
 
 def open_context(settings: WarehouseSettings, database: Path) -> Context:
@@ -89,7 +55,7 @@ def build_warehouse(settings: WarehouseSettings) -> tuple[BuiltModel, ...]:
         context.engine_adapter.execute("CHECKPOINT")
     except SQLMeshError as error:
         if progress.failed_audits:
-            raise AuditError("; ".join(progress.failed_audits)) from error
+            raise AuditError(progress.failed_audits) from error
         raise WarehouseError("; ".join(progress.errors) or str(error)) from error
     finally:
         context.close()

@@ -6,6 +6,8 @@ from sqlmesh.core.console import NoopConsole
 from sqlmesh.core.snapshot import Snapshot
 from sqlmesh.utils.errors import AuditError as SqlMeshAuditError
 
+from pipelines.warehouse.errors import FailedAudit
+
 __all__ = ["BuildProgress"]
 
 
@@ -16,8 +18,7 @@ class BuildProgress(NoopConsole):  # type: ignore[misc]  # published without typ
         super().__init__()
         self.seconds: dict[str, float] = {}
         self.audits: dict[str, int] = {}
-        self.failed_audits: list[str] = []
-        """`model: audit (n rows)`."""
+        self.failed_audits: list[FailedAudit] = []
         self.errors: list[str] = []
 
     def update_snapshot_evaluation_progress(self, snapshot: Snapshot, *batch: Any, **_: Any) -> None:
@@ -32,7 +33,9 @@ class BuildProgress(NoopConsole):  # type: ignore[misc]  # published without typ
         for error in errors:
             for cause in _causes(error):
                 if isinstance(cause, SqlMeshAuditError):
-                    self.failed_audits.append(f"{cause.model_name}: {cause.audit_name} ({cause.count} rows)")
+                    self.failed_audits.append(
+                        FailedAudit(str(cause.model_name), str(cause.audit_name), int(cause.count))
+                    )
                 else:
                     self.errors.append(str(cause))
 

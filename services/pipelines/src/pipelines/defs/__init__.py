@@ -1,0 +1,1 @@
+"""Dagster's view of the flow: declarations of assets only; the work is done in the packages beside."""
