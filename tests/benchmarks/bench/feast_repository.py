@@ -39,6 +39,7 @@ class FeastRepository:
             "offline_store": {"type": "duckdb"},
             "online_store": dict(self.online_store),
             "entity_key_serialization_version": 3,
+            "materialization": {"pull_latest_features": True},
             **self.options,
         }
         (self.folder / "feature_store.yaml").write_text(yaml.safe_dump(configuration))

@@ -58,7 +58,7 @@ def start(
     """Start a command pinned to one core in a process group of its own."""
     log.parent.mkdir(parents=True, exist_ok=True)
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    with log.open("a") as output:
+    with log.open("w") as output:
         return subprocess.Popen(
             [sys.executable, "-S", "-c", PIN, str(core), *command],
             cwd=cwd,

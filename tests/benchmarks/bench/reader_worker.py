@@ -1,6 +1,5 @@
 """The platform's reader in a process of its own: times reads of random entities, a JSON line in and a JSON line out."""
 
-import asyncio
 import json
 import os
 import random
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import uvloop
 
 from bench.dataset import ENTITY, entity_ids
 from bench.load import percentile
@@ -47,7 +47,7 @@ async def serve(url: str, contract: Contract, project: str) -> None:
 def main() -> None:
     """Arguments: Redis URL, contract file, Feast project."""
     url, contract, project = sys.argv[1:]
-    asyncio.run(serve(url, msgspec.json.decode(Path(contract).read_bytes(), type=Contract), project))
+    uvloop.run(serve(url, msgspec.json.decode(Path(contract).read_bytes(), type=Contract), project))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import logging
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -62,8 +64,10 @@ def mlflow_server(folder: Path) -> Iterator[str]:
 
 def register(address: str, model: Path, folder: Path) -> str:
     """Register the booster with its contract as champion and return the version."""
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     import mlflow
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(model, folder / model.name)
     (folder / CONTRACT_FILE).write_bytes(msgspec.json.encode(bench_contract(model)))

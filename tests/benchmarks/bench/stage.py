@@ -137,7 +137,8 @@ class Stage:
     def our_repository(self, entities: int) -> FeastRepository:
         """Return Feast with the platform's online store, over a Valkey of its own for each number of entities."""
         store = {"type": "online_features.PackedRedisOnlineStore", "connection_string": self.our_valkey(entities)}
-        return FeastRepository("ours", Path(sys.executable), self.home / "run" / f"feast_{entities}", store, {})
+        options = {"batch_engine": {"type": "online_features.PackedComputeEngine"}}
+        return FeastRepository("ours", Path(sys.executable), self.home / "run" / f"feast_{entities}", store, options)
 
     def our_valkey(self, entities: int) -> str:
         """`host:port` of the Valkey that holds the platform's store of so many entities."""
