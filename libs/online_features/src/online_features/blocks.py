@@ -140,7 +140,7 @@ class RowsBuilder:
             matrix.append(row)
         block = _Block(0, 0)
         block.matrix = np.array(matrix, dtype=np.float64).reshape(n, width)
-        block.found = np.array(found)
+        block.found = np.array(found, dtype=np.bool_)
         block.as_of = np.array(as_of, dtype=np.int64)
         block.stale = stale
         return block

@@ -86,7 +86,7 @@ class SingleServerLink:
     async def close(self) -> None:
         """See `Link`."""
         if self._connection is not None:
-            self._connection.close()
+            await self._connection.aclose()
             self._connection = None
 
     async def _call(self, frame: bytes) -> Any:

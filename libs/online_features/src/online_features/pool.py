@@ -34,23 +34,13 @@ def decode_pool(packed: bytes) -> list[str]:
     if len(packed) < _HEADER.size or packed[:2] != _MAGIC:
         raise FeatureStoreError("the pool in the online store is not of a form that this version knows")
     _, _, count, equal = _HEADER.unpack_from(packed)
-    if equal:
-        ids = np.frombuffer(packed, dtype=f"S{equal}", count=count, offset=_HEADER.size)
-        # S dtypes drop trailing NULs, which no id of the marketplace has.
-        return np.char.decode(ids, "utf-8").tolist() if b"\0" not in packed[_HEADER.size :] else _slices(packed, count)
-    return _slices(packed, count)
-
-
-def _slices(packed: bytes, count: int) -> list[str]:
-    equal = _HEADER.unpack_from(packed)[3]
-    if equal:
-        lengths = np.full(count, equal)
-        start = _HEADER.size
-    else:
-        lengths = np.frombuffer(packed, dtype="<u4", count=count, offset=_HEADER.size)
-        start = _HEADER.size + 4 * count
-    ends = (start + np.cumsum(lengths)).tolist()
-    return [packed[first:last].decode() for first, last in zip([start, *ends[:-1]], ends, strict=True)]
+    if equal and packed[_HEADER.size :].isascii():
+        text = packed[_HEADER.size :].decode("ascii")
+        return [text[start : start + equal] for start in range(0, len(text), equal)]
+    start = _HEADER.size if equal else _HEADER.size + 4 * count
+    lengths = np.full(count, equal) if equal else np.frombuffer(packed, "<u4", count, _HEADER.size)
+    ends = (start + np.cumsum(lengths, dtype=np.int64)).tolist()
+    return [packed[first:last].decode() for first, last in zip([start, *ends][:count], ends, strict=True)]
 
 
 async def write_pool(redis_url: str, project: str, name: str, ids: Sequence[str], *, link: Link | None = None) -> None:

@@ -104,6 +104,7 @@ class RespConnection(asyncio.Protocol):
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
+        self._lost = asyncio.Event()
 
     @classmethod
     async def open(cls, address: ServerAddress, *, connect_seconds: float, timeout_seconds: float) -> "RespConnection":
@@ -130,7 +131,7 @@ class RespConnection(asyncio.Protocol):
             ) from error
         for reply in replies:
             if isinstance(reply, BaseException):
-                connection.close()
+                await connection.aclose()
                 raise FeatureStoreError(f"the online store at {address} refused the connection: {reply}") from reply
         return connection
 
@@ -156,6 +157,12 @@ class RespConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._fail("the connection to the online store was closed")
+
+    async def aclose(self) -> None:
+        """Close, and wait until the socket is."""
+        if self._transport is not None:
+            self.close()
+            await self._lost.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of `asyncio.Protocol`."""
@@ -185,6 +192,7 @@ class RespConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (the protocol's signature)
         """Part of `asyncio.Protocol`."""
         self._transport = None
+        self._lost.set()
         self._fail("the connection to the online store was lost")
 
     def _look(self) -> None:
