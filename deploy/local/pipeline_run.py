@@ -16,8 +16,8 @@ __all__ = ["PIPELINES_COMMAND", "run_pipelines"]
 
 PIPELINES_COMMAND = (sys.executable, "-m", "pipelines", "run")
 
-_PROGRESS = re.compile(rb" (s|rows|up to date)$")
-"""A line of the run itself; the libraries that it uses write others, which are for the log alone."""
+_PROGRESS = re.compile(rb"^\S.* (s|up to date)$")
+"""A step of the run. Its assets (indented) and what libraries write are for the log alone."""
 _GRACE_SECONDS = 10.0
 
 
