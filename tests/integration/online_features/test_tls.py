@@ -1,4 +1,4 @@
-"""TLS on both ways to the store. The embedded Valkey is built without TLS, so a TLS end point in front of it stands in."""
+"""TLS on both ways to the store: a TLS end point before Valkey, since the embedded one is built without TLS."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from feast import FeatureStore
+
 from inference.errors import FeatureStoreError
 from online_features import open_reader
 
