@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -10,8 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.front import Front, RoutePolicy, problem_of_http
+from serving.metrics import RequestTimes
 from serving.openapi import PROBLEM_RESPONSES, declare
 from serving.operations import Operations
 from serving.problems import ProblemError, problem_response
@@ -25,6 +28,19 @@ from serving.wire import wire_of
 __all__ = ["create_app"]
 
 _OPEN = ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs")
+
+
+class _Application(FastAPI):
+    """FastAPI behind the front, which is thus the outermost layer, outside of FastAPI's own middlewares too."""
+
+    front: Front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or the lifespan."""
+        if scope["type"] == "http":
+            await self.front(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(
@@ -48,7 +64,7 @@ def create_app(
         async with shell.opened(service, settings, open_models, read_pool):
             yield
 
-    app = FastAPI(
+    app = _Application(
         title=service.title,
         summary=service.summary,
         version="1",
@@ -58,11 +74,14 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.shell = shell
-    operations = Operations(shell)
-    # The hot routes stand first: the router tries them in order. They are ASGI apps, past FastAPI's dependencies.
+    times = RequestTimes(service.name)
+    operations = Operations(shell, times)
+    direct: dict[str, ASGIApp] = {
+        "/v1/score": ScoreEndpoint(shell, settings, wire, service.entities),
+        "/v1/score/bulk": BulkEndpoint(shell, settings, wire),
+    }
     app.router.routes[:0] = [
-        Route("/v1/score", ScoreEndpoint(shell, settings, wire, service.entities), methods=["POST"]),
-        Route("/v1/score/bulk", BulkEndpoint(shell, settings, wire), methods=["POST"]),
+        *(Route(path, endpoint, methods=["POST"]) for path, endpoint in direct.items()),
         Route("/v1/model", operations.model),
         Route("/livez", operations.livez),
         Route("/readyz", operations.readyz),
@@ -74,8 +93,14 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ProblemError, _answer_problem)
     declare(app, service, settings, wire)
-    policies = _policies(service)
-    app.add_middleware(Front, shell=shell, settings=settings, service=service.name, policies=policies)
+    app.front = Front(
+        partial(FastAPI.__call__, app),
+        shell=shell,
+        settings=settings,
+        times=times,
+        policies=_policies(service),
+        direct=direct,
+    )
     return app
 
 

@@ -3,7 +3,7 @@
 One middleware and not five: each layer costs a coroutine and a wrapped `send` a request.
 """
 
-import asyncio
+import itertools
 import re
 import time
 from collections.abc import Mapping
@@ -14,11 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.deadlines import Deadline
 from serving.metrics import RequestTimes
 from serving.prediction_ids import prediction_id
 from serving.problems import Problem, ProblemError, problem, problem_of, problem_response
 from serving.request_bodies import require_json
-from serving.runtime import Runtime, Shell
+from serving.runtime import Shell
 from serving.settings import Settings
 
 __all__ = ["Front", "RoutePolicy", "headers_of", "problem_of_http"]
@@ -70,16 +71,31 @@ class _Answer:
 
 
 class Front:
-    """The middleware. `policies` maps the paths of the service's routes."""
+    """The middleware. `policies` maps the paths of the service's routes.
+
+    `direct` holds endpoints that a POST reaches past FastAPI: its middlewares and router take 15 µs a request.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, shell: Shell, settings: Settings, service: str, policies: Mapping[str, RoutePolicy]
+        self,
+        app: ASGIApp,
+        *,
+        shell: Shell,
+        settings: Settings,
+        times: RequestTimes,
+        policies: Mapping[str, RoutePolicy],
+        direct: Mapping[str, ASGIApp],
     ) -> None:
         self._app = app
         self._shell = shell
         self._settings = settings
         self._policies = policies
-        self._times = RequestTimes(service)
+        self._direct = direct
+        self._times = times
+        self._deadline = Deadline(settings.deadline_seconds)
+        self._bulk_deadline = Deadline(settings.bulk_deadline_seconds)
+        # Unique with the time of the start in front; a UUID a request would cost 1 µs.
+        self._request_ids = map("{}-{:x}".format, itertools.repeat(prediction_id()[:23]), itertools.count(1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; only a cancelled one raises."""
@@ -90,7 +106,7 @@ class Front:
         headers = dict(scope["headers"])
         scope[_HEADERS] = headers
         policy = self._policies.get(scope["path"], _OTHER)
-        answer = _Answer(send, _request_id(headers))
+        answer = _Answer(send, self._request_id(headers))
         try:
             await self._serve(policy, headers, scope, receive, answer)
         except ClientDisconnect:
@@ -114,17 +130,20 @@ class Front:
             return
         require_json(headers)
         runtime.quota.take(client.name)
-        await self._score(policy, runtime, scope, self._bounded(headers, receive), send)
-
-    async def _score(self, policy: RoutePolicy, runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
-        settings = self._settings
-        deadline_seconds = settings.bulk_deadline_seconds if policy.is_bulk else settings.deadline_seconds
-        runtime.admission.enter()
+        app = self._direct.get(policy.route, self._app)
+        admission = runtime.admission
+        admission.enter()
         try:
-            async with asyncio.timeout(deadline_seconds):
-                await self._app(scope, receive, send)
+            deadline = self._bulk_deadline if policy.is_bulk else self._deadline
+            await deadline.hold(app(scope, self._bounded(headers, receive), send))
         finally:
-            runtime.admission.leave()
+            admission.leave()
+
+    def _request_id(self, headers: Mapping[bytes, bytes]) -> bytes:
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return next(self._request_ids).encode("ascii")
 
     def _check_length(self, headers: Mapping[bytes, bytes]) -> None:
         length = headers.get(b"content-length")
@@ -172,10 +191,3 @@ def problem_of_http(error: HTTPException) -> ProblemError:
     failure = problem(kinds.get(error.status_code, Problem.INTERNAL))
     allow = (error.headers or {}).get("Allow") if error.status_code == 405 else None
     return failure if allow is None else ProblemError(failure.answer, [(b"allow", allow.encode("latin-1"))])
-
-
-def _request_id(headers: Mapping[bytes, bytes]) -> bytes:
-    given = headers.get(b"x-request-id")
-    if given is not None and _REQUEST_ID.fullmatch(given):
-        return given
-    return prediction_id().encode("ascii")

@@ -1,13 +1,18 @@
 """What Prometheus sees of a serving process. Labels are bounded: no id, no path that came in."""
 
+import itertools
+from bisect import bisect_left
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 __all__ = [
     "FEATURE_CELLS",
     "IN_FLIGHT",
     "MODEL_READY",
     "PREDICTIONS",
-    "REQUEST_SECONDS",
     "SHED",
     "STAGE_SECONDS",
     "RequestTimes",
@@ -22,12 +27,6 @@ _STAGE_BUCKETS = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 )  # fmt: skip
 
-REQUEST_SECONDS = Histogram(
-    "scoring_request_seconds",
-    "Time from a request's head to the end of its answer; its count is the count of requests.",
-    ("service", "route", "status"),
-    buckets=_REQUEST_BUCKETS,
-)
 STAGE_SECONDS = Histogram(
     "scoring_stage_seconds",
     "Time of one stage of a scoring request.",
@@ -45,19 +44,38 @@ SHED = Counter("scoring_requests_shed_total", "Requests answered 503 for want of
 MODEL_READY = Gauge("scoring_model_ready", "1 while a model version is loaded.", ("service",))
 
 
-class RequestTimes:
-    """Observes request times with children resolved once a (route, status)."""
+class RequestTimes(Collector):
+    """Request times of one service by route and status; their counts are the counts of requests.
 
-    __slots__ = ("_children", "_service")
+    `Histogram.observe` takes 3 µs and a lock; one event loop needs no lock, and counts in a list.
+    """
+
+    _FAMILY = "scoring_request_seconds"
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._children: dict[tuple[str, int], Histogram] = {}
+        self._counts: dict[tuple[str, int], list[int]] = {}
+        self._seconds: dict[tuple[str, int], float] = {}
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        child = self._children.get((route, status))
-        if child is None:
-            child = REQUEST_SECONDS.labels(self._service, route, str(status))
-            self._children[route, status] = child
-        child.observe(seconds)
+        key = (route, status)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = self._counts[key] = [0] * (len(_REQUEST_BUCKETS) + 1)
+            self._seconds[key] = 0.0
+        counts[bisect_left(_REQUEST_BUCKETS, seconds)] += 1
+        self._seconds[key] += seconds
+
+    def collect(self) -> Iterable[Metric]:
+        """Give Prometheus the histogram."""
+        family = HistogramMetricFamily(
+            self._FAMILY,
+            "Time from a request's head to the end of its answer; its count is the count of requests.",
+            labels=("service", "route", "status"),
+        )
+        bounds = [*(str(bound) for bound in _REQUEST_BUCKETS), "+Inf"]
+        for (route, status), counts in list(self._counts.items()):
+            buckets = list(zip(bounds, itertools.accumulate(counts), strict=True))
+            family.add_metric((self._service, route, str(status)), buckets, self._seconds[route, status])
+        return [family]

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
 from inference.errors import FeatureStoreError, NoModelError
 from inference.watch import WatchState
 from serving.answers import model_used
-from serving.metrics import IN_FLIGHT, MODEL_READY, SHED
+from serving.metrics import IN_FLIGHT, MODEL_READY, SHED, RequestTimes
 from serving.problems import Problem, problem
 from serving.runtime import Runtime, Shell
 from serving.wire import ModelUsed
@@ -82,8 +82,9 @@ _encoder = msgspec.json.Encoder()
 class Operations:
     """Handlers of the routes of operations."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, times: RequestTimes) -> None:
         self._shell = shell
+        self._times = times
 
     async def livez(self, _: Request) -> Response:
         """Say that the process answers."""
@@ -112,7 +113,10 @@ class Operations:
         # Observers of rows that were just answered come in the loop's next turn.
         await asyncio.sleep(0)
         _bring_up_to_date(self._shell.runtime)
-        return Response(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)
+        own = CollectorRegistry()
+        own.register(self._times)
+        text = await asyncio.to_thread(generate_latest) + generate_latest(own)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 def model_answer(state: WatchState) -> ModelAnswer:
