@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 
 from pipelines.features.redis_url import redis_url
 from pipelines.run import RunError, run
@@ -18,6 +19,8 @@ def main() -> int:
     command.add_argument("--select", nargs="+", choices=names, default=[], help="only these steps, if they are due")
     command.add_argument("--force", action="store_true", help="make them even if they are up to date")
     arguments = parser.parse_args()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # the libraries' deprecations are no part of a line an asset
     try:
         run(offers_home(), redis_url(), selected=arguments.select, force=arguments.force)
     except RunError as error:

@@ -29,9 +29,9 @@ class BuiltModel:
     """Number of audits that the rows passed."""
 
 
-def open_context(settings: WarehouseSettings, database: Path) -> Context:
+def open_context(settings: WarehouseSettings, database: Path, project: Path = PROJECT) -> Context:
     """Open SQLMesh on the project with `database` as the warehouse."""
-    return Context(paths=[str(PROJECT)], config=project_config(settings, database))
+    return Context(paths=[str(project)], config=project_config(settings, database))
 
 
 def build_warehouse(settings: WarehouseSettings) -> tuple[BuiltModel, ...]:
