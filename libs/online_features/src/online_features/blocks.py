@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 
 from inference.features import CellStatus, FeatureRows
 from online_features.decode import ViewDecoder
+from online_features.few_rows import FEW, decode_few
 from online_features.plan import EntityPlan, ReadPlan, ViewPlan
 
 __all__ = ["RowsBuilder", "UnknownLayoutError"]
 
 _NEVER = np.iinfo(np.int64).max
-_NAN = float("nan")
-_FEW = 4
-"""Up to so many rows are decoded one by one, since a numpy call costs as much as a few Python values."""
 
 
 class UnknownLayoutError(Exception):
@@ -64,6 +62,10 @@ class RowsBuilder:
     def rows(self, values: Sequence[bytes | None]) -> FeatureRows:
         """`values` are those of each entity plan's views by ids, in the order of `ids`."""
         n, plan = self._n, self._plan
+        if 0 < n <= FEW and not plan.unknown_views:
+            few = decode_few(plan, self._distinct, values, n, self._now_us)
+            if few is not None:
+                return few
         blocks: list[_Block] = []
         start = 0
         for entity, (ids, inverse) in zip(plan.entities, self._distinct, strict=True):
@@ -94,10 +96,8 @@ class RowsBuilder:
 
     def _block(self, entity: EntityPlan, values: Sequence[bytes | None], n: int) -> _Block:
         width = entity.columns.stop - entity.columns.start
-        if n <= _FEW and (few := self._few(entity, values, n, width)) is not None:
-            return few
         block = _Block(n, width)
-        for number, view in enumerate(entity.views):
+        for number, view in enumerate(entity.views if n else ()):
             mine = values[number * n : (number + 1) * n]
             if None in mine:
                 present = [value for value in mine if value is not None]
@@ -107,42 +107,6 @@ class RowsBuilder:
                 self._fill(block, view, present, places)
             else:
                 self._fill(block, view, mine, None)  # type: ignore[arg-type]  # no None is in it
-        return block
-
-    def _few(self, entity: EntityPlan, values: Sequence[bytes | None], n: int, width: int) -> _Block | None:
-        """A few rows without numpy calls for each view; None if a row is of an older layout."""
-        matrix: list[list[float]] = []
-        found = [False] * n
-        as_of = [int(_NEVER)] * n
-        stale: list[tuple[slice, NDArray[np.bool_]]] = []
-        for i in range(n):
-            row: list[float] = []
-            for number, view in enumerate(entity.views):
-                value = values[number * n + i]
-                if value is None:
-                    row += [_NAN] * (view.columns.stop - view.columns.start)
-                    continue
-                decoder = view.current
-                if not decoder.complete or len(value) < decoder.layout.fixed_bytes:
-                    return None
-                head, event_us, cells = decoder.row(value)
-                if head != decoder.layout.head:
-                    return None
-                found[i] = True
-                if view.ttl_us and event_us + view.ttl_us < self._now_us:
-                    mask = np.zeros(n, dtype=np.bool_)
-                    mask[i] = True
-                    stale.append((view.columns, mask))
-                    cells = [_NAN] * len(cells)
-                elif event_us < as_of[i]:
-                    as_of[i] = event_us
-                row += cells
-            matrix.append(row)
-        block = _Block(0, 0)
-        block.matrix = np.array(matrix, dtype=np.float64).reshape(n, width)
-        block.found = np.array(found, dtype=np.bool_)
-        block.as_of = np.array(as_of, dtype=np.int64)
-        block.stale = stale
         return block
 
     def _fill(self, block: _Block, view: ViewPlan, values: Sequence[bytes], places: NDArray[np.intp] | None) -> None:

@@ -41,6 +41,8 @@ class ViewDecoder:
     category_sources: NDArray[np.intp]
     category_targets: NDArray[np.intp]
     categories: CategoryCodes
+    width: int
+    """k"""
     complete: bool
     """All wanted features are there, so that `row` works."""
     _take: Callable[[tuple[Any, ...]], tuple[Any, ...]]
@@ -72,6 +74,7 @@ class ViewDecoder:
             category_sources=np.array([source for source, _, _ in categories], dtype=np.intp),
             category_targets=np.array([target for _, target, _ in categories], dtype=np.intp),
             categories=codes,
+            width=len(wanted),
             complete=len(places) == len(wanted),
             _take=itemgetter(*places) if len(places) > 1 else lambda fields: tuple(fields[place] for place in places),
             _row_categories=tuple(
@@ -96,7 +99,14 @@ class ViewDecoder:
     def fixed(self, packed: Sequence[bytes]) -> NDArray[np.void] | None:
         """The fixed parts of rows as an array; None if any row is of another layout."""
         size = self.layout.fixed_bytes
-        joined = b"".join([value[:size] for value in packed] if self.layout.widths["length"] else packed)
+        if not self.layout.widths["length"]:
+            joined = b"".join(packed)
+        elif (stride := len(packed[0])) >= size and set(map(len, packed)) == {stride}:
+            # Values of one length need no cutting: the rows are steps through the joined bytes.
+            rows = np.ndarray(len(packed), self.layout.dtype, b"".join(packed), strides=(stride,))
+            return rows if (rows["head"] == self.layout.head).all() else None
+        else:
+            joined = b"".join([value[:size] for value in packed])
         if len(joined) != size * len(packed):
             return None
         rows = self.layout.rows(joined)

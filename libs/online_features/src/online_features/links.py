@@ -153,21 +153,30 @@ class RedisPyLink:
 
 def mget_frame(runs: Sequence[KeyRun]) -> bytes:
     """One MGET over all runs. Ids of one length (the usual case) cost one `str.join` a run."""
-    count = sum(len(ids) for _, ids in runs)
-    parts = [f"*{count + 1}\r\n$4\r\nMGET\r\n"]
+    parts = [""]
+    count = 1
+    checked: Sequence[str] | None = None
+    length = -1
     for prefix, ids in runs:
-        if not ids:
-            continue
-        length = len(ids[0])
-        joined = "".join(ids)
-        if len(joined) == length * len(ids) and joined.isascii() and all(len(id_) == length for id_ in ids):
-            start = f"${len(prefix.encode()) + length + 1}\r\n{prefix}"
+        count += len(ids)
+        if ids is not checked:
+            # Views of one entity share their ids.
+            checked, length = ids, _common_length(ids)
+        size = len(prefix.encode()) + 1
+        if length >= 0:
+            start = f"${size + length}\r\n{prefix}"
             end = f"{KEY_END}\r\n"
             parts += (start, (end + start).join(ids), end)
         else:
-            size = len(prefix.encode()) + 1
             parts += [f"${size + len(id_.encode())}\r\n{prefix}{id_}{KEY_END}\r\n" for id_ in ids]
+    parts[0] = f"*{count}\r\n$4\r\nMGET\r\n"
     return "".join(parts).encode()
+
+
+def _common_length(ids: Sequence[str]) -> int:
+    """The length in bytes that all ids have; -1 if they differ, are not ASCII or there are none."""
+    lengths = set(map(len, ids))
+    return lengths.pop() if len(lengths) == 1 and "".join(ids).isascii() else -1
 
 
 def open_link(url: str) -> Link:
