@@ -290,6 +290,6 @@ async def test_a_bug_is_500_without_a_trace(serve: Any) -> None:
             response = await client.post("/v1/score", json=served.key())
 
     problem = assert_problem(response, 500, "internal-error")
-    assert [event["event"] for event in events] == ["request_failed"]
+    assert [event["event"] for event in events].count("request_failed") == 1
     assert "Traceback" not in response.text
     assert set(problem) == {"type", "title", "status"}

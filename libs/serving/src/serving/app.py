@@ -13,11 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from inference.errors import InferenceError
 from serving.front import Front, RoutePolicy, problem_of_http
 from serving.metrics import RequestTimes
 from serving.openapi import PROBLEM_RESPONSES, declare
 from serving.operations import Operations
-from serving.problems import ProblemError, problem_response
+from serving.problems import ProblemError, problem_of, problem_response
 from serving.runtime import OpenModels, ReadPool, Shell, follow_registry, read_online_pool
 from serving.scoring import BulkEndpoint, ScoreEndpoint
 from serving.service import Service
@@ -91,7 +92,12 @@ def create_app(
         app.include_router(router, responses={**PROBLEM_RESPONSES})
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(ProblemError, _answer_problem)
+
+    async def answer_error(_: Request, error: Exception) -> Response:
+        return problem_response(problem_of(error, retry_after_seconds=settings.retry_after_seconds))
+
+    for kind in (ProblemError, InferenceError, Exception):
+        app.add_exception_handler(kind, answer_error)
     declare(app, service, settings, wire)
     app.front = Front(
         partial(FastAPI.__call__, app),
@@ -124,8 +130,3 @@ async def _answer_http_error(_: Request, error: Exception) -> Response:
 async def _answer_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
     return problem_response(problem_of_validation(error))
-
-
-async def _answer_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ProblemError)  # noqa: S101  # as above
-    return problem_response(error)
