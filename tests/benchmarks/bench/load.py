@@ -11,7 +11,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 __all__ = ["Job", "LoadError", "Sample", "encode_request", "percentile", "run"]
@@ -19,6 +19,7 @@ __all__ = ["Job", "LoadError", "Sample", "encode_request", "percentile", "run"]
 RECEIVE_BYTES = 1 << 18
 POLL_SECONDS = 0.05
 NANOSECONDS = 1e9
+PATIENCE = 1000
 
 
 class LoadError(Exception):
@@ -64,6 +65,7 @@ class Connection:
     socket: socket.socket
     position: int
     sent_at: int = 0
+    answered: bool = False
     received: bytearray = field(default_factory=bytearray)
     unsent: memoryview | None = None
 
@@ -105,7 +107,12 @@ def answer_end(data: bytes | bytearray) -> int:
 
 
 class Loop:
-    """Sends and receives until the time is over, then reports."""
+    """Sends and receives until the time is over, then reports.
+
+    Measuring begins after the warm-up and not before every connection has had an answer, and ends after the time and
+    not before as many answers as there are connections: a slow server is neither charged for its first request nor
+    for those that its answers straddle.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -113,36 +120,42 @@ class Loop:
         self._connections: dict[int, Connection] = {}
         self._latencies: list[int] = []
         self._errors = 0
+        self._refused = 0
         self._first_answer = ""
-        self._measure_from = 0
+        self._last_answer_at = 0
 
     def run(self) -> Sample:
         """Run the job and close all connections. Raises `LoadError` when the server goes away."""
         try:
             self._connect()
+            for connection in self._connections.values():
+                self._send(connection)
+            self._warm_up()
             return self._measure()
         finally:
             self._close()
 
+    def _warm_up(self) -> None:
+        waiting = self._connections.values()
+        self._turn(self._job.warm_up_seconds, lambda: all(each.answered for each in waiting))
+        self._latencies.clear()
+        self._errors = 0
+
     def _measure(self) -> Sample:
         started = time.perf_counter_ns()
-        self._measure_from = started + int(self._job.warm_up_seconds * NANOSECONDS)
-        until = self._measure_from + int(self._job.seconds * NANOSECONDS)
-        give_up = until + int(self._job.timeout_seconds * NANOSECONDS)
-        for connection in self._connections.values():
-            self._send(connection)
-        processor = None
-        last = self._measure_from
-        while (now := time.perf_counter_ns()) < until or not self._latencies:
-            if processor is None and now >= self._measure_from:
-                processor = time.process_time()
+        processor = time.process_time()
+        self._turn(self._job.seconds, lambda: len(self._latencies) >= self._job.connections)
+        seconds = (self._last_answer_at - started) / NANOSECONDS
+        return self._sample(seconds, time.process_time() - processor)
+
+    def _turn(self, seconds: float, enough: Callable[[], bool]) -> None:
+        until = time.perf_counter() + seconds
+        give_up = until + self._job.timeout_seconds
+        while (now := time.perf_counter()) < until or not enough():
             if now > give_up:
                 raise LoadError("no answer within the time limit")
             for descriptor, event in self._poll.poll(POLL_SECONDS):
                 self._handle(self._connections[descriptor], event)
-            last = time.perf_counter_ns()
-        busy = time.process_time() - (processor or time.process_time())
-        return self._sample((last - self._measure_from) / NANOSECONDS, busy)
 
     def _connect(self) -> None:
         stride = max(1, len(self._job.requests) // self._job.connections)
@@ -199,15 +212,17 @@ class Loop:
         self._send(connection)
 
     def _answered(self, connection: Connection, data: bytes | bytearray) -> None:
-        now = time.perf_counter_ns()
-        if data[9:12] != b"200":
-            self._errors += 1
-        elif connection.sent_at >= self._measure_from or (now >= self._measure_from and not self._latencies):
+        now = self._last_answer_at = time.perf_counter_ns()
+        connection.answered = True
+        if data[9:12] == b"200":
             self._latencies.append(now - connection.sent_at)
+        else:
+            self._errors += 1
+            self._refused += 1
+            if self._refused > PATIENCE and not self._latencies:
+                raise LoadError(f"only errors: {bytes(data[:600]).decode(errors='replace')}")
         if not self._first_answer:
             self._first_answer = bytes(data[data.find(b"\r\n\r\n") + 4 :][:400]).decode(errors="replace")
-        if self._errors > 1000 and not self._latencies:
-            raise LoadError(f"only errors: {bytes(data[:600]).decode(errors='replace')}")
 
     def _sample(self, seconds: float, busy: float) -> Sample:
         ordered = sorted(self._latencies)

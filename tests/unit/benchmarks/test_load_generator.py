@@ -85,10 +85,11 @@ def load(server: TinyServer, *requests: bytes, connections: int = 3, seconds: fl
 
 def test_every_answer_is_counted_once() -> None:
     with serving(always(ANSWER)) as server:
-        sample = load(server)
+        sample = load(server, connections=1)
 
     assert sample.errors == 0
-    assert 0 < sample.requests <= server.answered <= sample.requests + 2 * 3
+    assert sample.requests > 0
+    assert server.answered - sample.requests in {1, 2}, "the first answer warms up, the last may come after the time"
     assert sample.throughput == pytest.approx(sample.requests / sample.seconds)
     assert 0 < sample.p50 <= sample.p99 <= sample.p999
     assert sample.first_answer == "{}"
@@ -104,6 +105,19 @@ def test_answers_without_200_are_errors_and_nothing_else() -> None:
 def test_a_server_that_only_refuses_ends_the_run() -> None:
     with serving(always(REFUSAL)) as server, pytest.raises(LoadError, match="503"):
         load(server, seconds=30)
+
+
+def test_a_slow_server_is_measured_over_whole_answers() -> None:
+    def slowly(_number: int) -> bytes:
+        threading.Event().wait(0.15)
+        return ANSWER
+
+    with serving(slowly) as server:
+        sample = load(server, connections=1, seconds=0.01)
+
+    assert sample.requests == 1
+    assert sample.throughput == pytest.approx(1 / sample.seconds)
+    assert sample.throughput < 1 / 0.15
 
 
 def test_a_server_that_is_not_there_ends_the_run() -> None:
