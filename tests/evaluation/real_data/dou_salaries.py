@@ -91,7 +91,7 @@ DOU_SALARIES = Dataset(
         tables=ConformalInterval(coverage=0.8, round_to=10.0),
         naive=GroupMedian(by={"position": (), "experience_years": (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)}),
         gates=(),
-        headline=("mae", "median_ape"),
+        headline=("mae", "mdape"),
     ),
     baseline="median by position × experience, all waves up to 2019-06",
     baseline_sql=_BASELINE,
