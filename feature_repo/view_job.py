@@ -37,7 +37,7 @@ job_profile = FeatureView(
         Field(
             name="job_applications_30d",
             dtype=Int64,
-            description="Decided applications of 30 days",
+            description="Applications of 30 days, once decided",
             tags={"unit": "applications"},
         ),
     ],

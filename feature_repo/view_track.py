@@ -13,7 +13,10 @@ candidate_track = FeatureView(
     ttl=timedelta(days=400),
     schema=[
         Field(
-            name="applications_90d", dtype=Int64, description="Decided applications of 90 days", tags={"unit": "applications"}
+            name="applications_90d",
+            dtype=Int64,
+            description="Applications of 90 days, once decided",
+            tags={"unit": "applications"},
         ),
         Field(
             name="scouts_received_90d", dtype=Int64, description="Scout messages in 90 days", tags={"unit": "scouts"}
