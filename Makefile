@@ -1,6 +1,6 @@
 # One or two lines a target. State: .venv/ (what runs) and .local/ (OFFERS_HOME, what it knows).
 BIN := .venv/bin
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+COMPILE := $(BIN)/uv pip compile --system-certs --quiet --universal --python-version 3.11 --generate-hashes --no-header
 CHECKED := libs services feature_repo deploy tests
 
 .DEFAULT_GOAL := help

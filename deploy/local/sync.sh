@@ -26,7 +26,8 @@ fi
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     .venv/bin/python -m ensurepip --upgrade >/dev/null
 fi
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 echo "installing requirements/dev.lock"
-.venv/bin/uv pip sync --quiet --python .venv/bin/python requirements/dev.lock
+# The certificates of the system: a company mirror is known to it, and not to the list that uv brings along.
+.venv/bin/uv pip sync --quiet --system-certs --python .venv/bin/python requirements/dev.lock
 cp requirements/dev.lock "$stamp"
