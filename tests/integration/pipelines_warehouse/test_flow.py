@@ -3,13 +3,15 @@
 import asyncio
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+
+from pipelines.warehouse.source_end import source_end
 
 if TYPE_CHECKING:
     from conftest import Flow
@@ -143,7 +145,8 @@ def test_pool_in_redis_is_the_published_pool(flow: "Flow") -> None:
 
 def test_feast_command_line_works_in_the_feature_repository(flow: "Flow") -> None:
     flow.feast("apply")
-    flow.feast("materialize", "2026-10-01T00:00:00", "2026-11-01T00:00:00")
+    end = source_end(flow.home)
+    flow.feast("materialize", (end - timedelta(days=31)).isoformat(), end.isoformat())
     listed = flow.feast("feature-services", "list")
 
     assert {line.split()[0] for line in listed.splitlines() if line.strip()} >= set(SERVICES)
@@ -165,4 +168,6 @@ def test_nothing_is_in_the_future(flow: "Flow") -> None:
         flow.home / "warehouse" / "features" / "candidate_profile.parquet", columns=["event_timestamp"]
     )
 
-    assert max(table["event_timestamp"].to_pylist()) == datetime(2026, 11, 1, tzinfo=UTC)
+    end = source_end(flow.home).replace(tzinfo=UTC)
+    assert max(table["event_timestamp"].to_pylist()) == end
+    assert end <= datetime.now(UTC)

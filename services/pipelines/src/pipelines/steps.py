@@ -39,7 +39,7 @@ STEPS = (
         name="sources",
         upstream=(),
         code=("libs/marketplace/src/marketplace", f"{_PIPELINES}/warehouse/generation.py"),
-        settings=("OFFERS_CANDIDATES", "OFFERS_JOBS", "OFFERS_COMPANIES", "OFFERS_SEED"),
+        settings=("OFFERS_CANDIDATES", "OFFERS_JOBS", "OFFERS_COMPANIES", "OFFERS_SEED", "OFFERS_START"),
         outputs=("source/*/*.parquet",),
     ),
     Step(

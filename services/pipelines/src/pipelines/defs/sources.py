@@ -27,7 +27,7 @@ __all__ = ["source_assets"]
 def source_tables() -> Iterator[dg.MaterializeResult[None]]:
     """Generate the sample marketplace; in production the exports of the product and its neighbours stand here."""
     started = time.perf_counter()
-    tables = generate_sources(offers_home(), spec_from_env())
+    tables = generate_sources(offers_home(), spec_from_env(offers_home()))
     seconds = time.perf_counter() - started
     for table in tables:
         yield dg.MaterializeResult(

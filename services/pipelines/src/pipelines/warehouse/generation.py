@@ -1,7 +1,9 @@
 """Generate the sample marketplace as the source tables."""
 
+import json
 import os
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,7 @@ SIZE_VARIABLES: Final = {
 }
 """Environment variables and what of the spec they set."""
 
+_YEARS = MarketplaceSpec().years
 _PARALLEL_FROM = 100_000
 """Candidates from which the start of further processes pays off."""
 
@@ -33,10 +36,26 @@ class SourceTable:
     bytes: int
 
 
-def spec_from_env() -> MarketplaceSpec:
-    """Read the size and seed from `OFFERS_CANDIDATES`, `OFFERS_JOBS`, `OFFERS_COMPANIES` and `OFFERS_SEED`."""
+def spec_from_env(home: Path) -> MarketplaceSpec:
+    """Read the size and seed from `OFFERS_CANDIDATES`, `OFFERS_JOBS`, `OFFERS_COMPANIES` and `OFFERS_SEED`.
+
+    The data begins on `OFFERS_START`; without it, where the data under `home` begins; and where there is none, three
+    years before this month, so that features are fresh by their views' `ttl`.
+    """
     given = {field: int(os.environ[name]) for name, field in SIZE_VARIABLES.items() if os.environ.get(name)}
-    return MarketplaceSpec(**given)  # type: ignore[arg-type]  # the four fields are whole numbers
+    asked = os.environ.get("OFFERS_START")
+    start = date.fromisoformat(asked) if asked else _known_start(home) or _three_years_before_this_month()
+    return MarketplaceSpec(**given, start=start)
+
+
+def _known_start(home: Path) -> date | None:
+    manifest = home / "source" / "marketplace.json"
+    return date.fromisoformat(json.loads(manifest.read_text())["start"]) if manifest.exists() else None
+
+
+def _three_years_before_this_month() -> date:
+    today = datetime.now(UTC).date()
+    return today.replace(year=today.year - _YEARS, day=1)
 
 
 def generate_sources(home: Path, spec: MarketplaceSpec) -> tuple[SourceTable, ...]:
