@@ -148,8 +148,9 @@ def _paired(table: PoolTable, job: FeatureRows, chosen: NDArray[np.intp]) -> Fea
     return FeatureRows(matrix, status, table.rows.found[chosen], _older(table.rows.as_of_us[chosen], job.as_of_us[0]))
 
 
-def _older(candidate_us: NDArray[np.int64], job_us: Any) -> NDArray[np.int64]:
+def _older(candidate_us: NDArray[np.int64], job_us: np.int64) -> NDArray[np.int64]:
     """Oldest of two times, of which 0 says that there is none."""
     if job_us == 0:
         return candidate_us
-    return np.where(candidate_us == 0, job_us, np.minimum(candidate_us, job_us))
+    oldest: NDArray[np.int64] = np.where(candidate_us == 0, job_us, np.minimum(candidate_us, job_us))
+    return oldest
