@@ -61,6 +61,8 @@ def _bring_up(settings: LocalSettings, key: str) -> tuple[int, dict[str, str]]:
     with step("supervisor"):
         specs = platform_specs(settings)
         ensure_supervisor(settings, specs)
+    if any((settings.home / "cache" / "models").glob("*")):
+        go_on(settings)  # the services have models from before, and come up while MLflow does
     for spec in specs:
         if spec.stage == 0:
             with step(spec.name):
