@@ -19,6 +19,7 @@ from bench.report import machine_line, markdown, plot
 from bench.scenarios.features import feature_read, growth, materialise
 from bench.scenarios.online import bulk_arrow, bulk_json, single_score
 from bench.scenarios.process import arrow_stream, start_up
+from bench.scenarios.shortlist import shortlist
 from bench.stage import FULL, QUICK, Stage
 
 SCENARIOS: dict[str, Callable[[Stage, Outcome], None]] = {
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, Callable[[Stage, Outcome], None]] = {
     "bulk-arrow": bulk_arrow,
     "features": feature_read,
     "materialise": materialise,
+    "shortlist": shortlist,
     "start": start_up,
     "stream": arrow_stream,
     "growth": growth,

@@ -13,18 +13,36 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-__all__ = ["ENTITY", "FEATURES", "FEATURE_SERVICE", "INTEGERS", "VIEWS", "Dataset", "entity_ids", "feature_rows"]
+from bench.columns import Column, View, arrow_schema
+
+__all__ = [
+    "CHUNK",
+    "ENTITY",
+    "EVENT_TIME",
+    "FEATURES",
+    "FEATURE_SERVICE",
+    "LEAVES",
+    "SEED",
+    "TREES",
+    "VIEWS",
+    "Dataset",
+    "entity_ids",
+    "feature_rows",
+]
 
 ENTITY = "candidate_id"
 FEATURE_SERVICE = "bench"
-VIEWS = {
-    "bench_profile": tuple(f"f{index:02d}" for index in range(11)),
-    "bench_work": tuple(f"f{index:02d}" for index in range(11, 22)),
-    "bench_activity": tuple(f"f{index:02d}" for index in range(22, 32)),
-}
-FEATURES = tuple(name for names in VIEWS.values() for name in names)
+FEATURES = tuple(f"f{index:02d}" for index in range(32))
 INTEGERS = frozenset(FEATURES[2::3])
 """Stored as Int64; the others as Float64."""
+VIEWS = tuple(
+    View(name, ENTITY, tuple(Column(each, "Int64" if each in INTEGERS else "Float64") for each in FEATURES[part]))
+    for name, part in (
+        ("bench_profile", slice(0, 11)),
+        ("bench_work", slice(11, 22)),
+        ("bench_activity", slice(22, 32)),
+    )
+)
 
 CHUNK = 100_000
 TRAINING_ROWS = 60_000
@@ -54,13 +72,17 @@ class Dataset:
 
     folder: Path
 
-    def source(self, view: str, entities: int) -> Path:
-        """Return the Parquet file with the view's rows of the first `entities` entities."""
-        path = self.folder / f"{view}_{entities}.parquet"
+    def sources(self, entities: int) -> dict[View, Path]:
+        """Return the Parquet file of each view with its rows of the first `entities` entities."""
+        return {view: self.source(view, entities) for view in VIEWS}
+
+    def source(self, view: View, entities: int) -> Path:
+        """Return the Parquet file of one view."""
+        path = self.folder / f"{view.name}_{entities}.parquet"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".part")
-            with pq.ParquetWriter(unfinished, schema(view)) as writer:
+            with pq.ParquetWriter(unfinished, arrow_schema(view)) as writer:
                 for batch in batches(view, entities):
                     writer.write_table(batch)
             unfinished.rename(path)
@@ -75,25 +97,19 @@ class Dataset:
         return path
 
 
-def schema(view: str) -> pa.Schema:
-    """Schema of a view's source."""
-    fields = [pa.field(name, pa.int64() if name in INTEGERS else pa.float64()) for name in VIEWS[view]]
-    stamp = pa.timestamp("us", tz="UTC")
-    return pa.schema([pa.field(ENTITY, pa.string()), *fields, ("event_timestamp", stamp), ("created_timestamp", stamp)])
-
-
-def batches(view: str, entities: int) -> Iterator[pa.Table]:
+def batches(view: View, entities: int) -> Iterator[pa.Table]:
     """Yield the view's rows by chunk of entities."""
-    columns = [FEATURES.index(name) for name in VIEWS[view]]
+    places = [FEATURES.index(column.name) for column in view.columns]
     for start in range(0, entities, CHUNK):
         stop = min(start + CHUNK, entities)
-        rows = feature_rows(start // CHUNK)[: stop - start, columns]
+        rows = feature_rows(start // CHUNK)[: stop - start, places]
         stamps = pa.array([EVENT_TIME] * (stop - start), pa.timestamp("us", tz="UTC"))
         values = [
-            pa.array(rows[:, index].astype(np.int64) if name in INTEGERS else rows[:, index])
-            for index, name in enumerate(VIEWS[view])
+            pa.array(rows[:, index].astype(np.int64) if column.dtype == "Int64" else rows[:, index])
+            for index, column in enumerate(view.columns)
         ]
-        yield pa.Table.from_arrays([pa.array(entity_ids(start, stop)), *values, stamps, stamps], schema=schema(view))
+        ids = pa.array(entity_ids(start, stop))
+        yield pa.Table.from_arrays([ids, *values, stamps, stamps], schema=arrow_schema(view))
 
 
 def train(path: Path) -> None:

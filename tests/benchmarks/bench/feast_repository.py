@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from bench.dataset import VIEWS, Dataset
+from bench.columns import View
 from bench.processes import SERVER_CORE, Worker
 
 __all__ = ["PROJECT", "FeastRepository"]
@@ -57,10 +57,13 @@ class FeastRepository:
         ) as worker:
             yield worker
 
-    def fill(self, data: Dataset, entities: int) -> dict[str, Any]:
-        """Apply the views over the first `entities` entities, materialise them, and return the worker's figures."""
+    def fill(self, sources: Mapping[View, Path], rows: int, service: str) -> dict[str, Any]:
+        """Apply the views over their sources, materialise them, and return the worker's figures.
+
+        `rows` is how many the sources hold together.
+        """
         self.write()
-        sources = {view: str(data.source(view, entities)) for view in VIEWS}
         with self.worker() as worker:
-            worker.ask({"do": "apply", "sources": sources})
-            return worker.ask({"do": "materialize", "entities": entities})
+            views = [view.described(source) for view, source in sources.items()]
+            worker.ask({"do": "apply", "views": views, "service": service})
+            return worker.ask({"do": "materialize", "rows": rows})

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.dataset import ENTITY, EVENT_TIME, FEATURE_SERVICE, INTEGERS, VIEWS, entity_ids
+from bench.dataset import ENTITY, EVENT_TIME, FEATURE_SERVICE, entity_ids
 from bench.load import percentile
 
 __all__: list[str] = []
@@ -23,37 +23,37 @@ __all__: list[str] = []
 TTL = timedelta(days=3650)
 
 
-def apply(store: Any, sources: dict[str, str]) -> dict[str, Any]:
-    """Register entity, views and feature service over the given Parquet files."""
+def apply(store: Any, views: list[dict[str, Any]], service: str) -> dict[str, Any]:
+    """Register entities, the described views over their Parquet files, and one feature service of all."""
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
-    from feast.types import Float64, Int64
+    from feast import types as feast_types
 
-    entity = Entity(name="candidate", join_keys=[ENTITY], value_type=ValueType.STRING)
-    views = [
+    keys = sorted({str(view["join_key"]) for view in views})
+    entities = {key: Entity(name=key.removesuffix("_id"), join_keys=[key], value_type=ValueType.STRING) for key in keys}
+    registered = [
         FeatureView(
-            name=view,
-            entities=[entity],
+            name=view["name"],
+            entities=[entities[view["join_key"]]],
             ttl=TTL,
-            schema=[Field(name=name, dtype=Int64 if name in INTEGERS else Float64) for name in names],
+            schema=[Field(name=name, dtype=getattr(feast_types, dtype)) for name, dtype in view["columns"].items()],
             source=FileSource(
-                name=f"{view}_source",
-                path=sources[view],
+                name=f"{view['name']}_source",
+                path=view["source"],
                 timestamp_field="event_timestamp",
                 created_timestamp_column="created_timestamp",
             ),
         )
-        for view, names in VIEWS.items()
+        for view in views
     ]
-    store.apply([entity, *views, FeatureService(name=FEATURE_SERVICE, features=list(views))])
-    return {"views": len(views)}
+    store.apply([*entities.values(), *registered, FeatureService(name=service, features=list(registered))])
+    return {"views": len(registered)}
 
 
-def materialize(store: Any, entities: int) -> dict[str, Any]:
-    """Materialise every view from its source, as `feast materialize` does; rows are (view, entity) pairs."""
+def materialize(store: Any, rows: int) -> dict[str, Any]:
+    """Materialise every view from its source, as `feast materialize` does; `rows` is how many they hold together."""
     started = time.perf_counter()
     store.materialize(EVENT_TIME - timedelta(days=1), EVENT_TIME + timedelta(days=1))
     seconds = time.perf_counter() - started
-    rows = entities * len(VIEWS)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"rows": rows, "seconds": seconds, "rows_per_second": rows / seconds, "peak_bytes": peak}
 

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.dataset import ENTITY, FEATURE_SERVICE, INTEGERS, VIEWS, feature_rows
+from bench.dataset import ENTITY, FEATURE_SERVICE, VIEWS, feature_rows
 from bench.processes import LOAD_CORE, Server, free_port
 from inference.contract import (
     CONTRACT_FILE,
@@ -62,23 +62,23 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def register(address: str, model: Path, folder: Path) -> str:
-    """Register the booster with its contract as champion and return the version."""
+def register(address: str, contract: Contract, model: Path, folder: Path) -> str:
+    """Register a booster with its contract as champion and return the version."""
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(model, folder / model.name)
-    (folder / CONTRACT_FILE).write_bytes(msgspec.json.encode(bench_contract(model)))
+    (folder / CONTRACT_FILE).write_bytes(msgspec.json.encode(contract))
     mlflow.set_tracking_uri(address)
     client = mlflow.MlflowClient(address)
-    client.create_registered_model(MODEL)
-    run = client.create_run(client.create_experiment(MODEL))
+    client.create_registered_model(contract.model)
+    run = client.create_run(client.create_experiment(contract.model))
     client.log_artifacts(run.info.run_id, str(folder), "model")
-    version = client.create_model_version(MODEL, f"{run.info.artifact_uri}/model", run.info.run_id)
+    version = client.create_model_version(contract.model, f"{run.info.artifact_uri}/model", run.info.run_id)
     client.set_terminated(run.info.run_id)
-    client.set_registered_model_alias(MODEL, "champion", version.version)
+    client.set_registered_model_alias(contract.model, "champion", version.version)
     return str(version.version)
 
 
@@ -94,16 +94,16 @@ def bench_contract(model: Path) -> Contract:
     """Contract of the benchmark's booster: 32 stored features, with reference bins for each and for the output."""
     rows = feature_rows(0)[:REFERENCE_ROWS]
     raw = np.asarray(lightgbm.Booster(model_file=model).predict(rows, num_threads=1))
-    columns = [(view, name) for view, names in VIEWS.items() for name in names]
+    columns = [(view, column) for view in VIEWS for column in view.columns]
     features = tuple(
         FeatureSpec(
-            name=name,
-            reference=f"{view}:{name}",
+            name=column.name,
+            reference=f"{view.name}:{column.name}",
             source="stored",
-            dtype="int" if name in INTEGERS else "float",
+            dtype="int" if column.dtype == "Int64" else "float",
             bins=bins(rows[:, index]),
         )
-        for index, (view, name) in enumerate(columns)
+        for index, (view, column) in enumerate(columns)
     )
     return Contract(
         contract_version=CONTRACT_VERSION,

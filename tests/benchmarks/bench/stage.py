@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.dataset import Dataset
+from bench.dataset import FEATURE_SERVICE, Dataset
 from bench.drive import drive
 from bench.environments import PEERS, python_of
 from bench.feast_repository import PROJECT, FeastRepository
 from bench.load import Sample
 from bench.peers import Launch, Peer, PeerPaths, uvicorn
 from bench.processes import Server, free_port
-from bench.registration import mlflow_server, register
+from bench.registration import bench_contract, mlflow_server, register
 from bench.valkey import valkey
 
 __all__ = ["FULL", "PEER_ENTITIES", "QUICK", "Mode", "Stage"]
@@ -80,14 +80,14 @@ class Stage:
     @cached_property
     def stock_repository(self) -> FeastRepository:
         """Feast with its stock Redis store, in the peer's environment."""
-        address = self._stack.enter_context(valkey(self.home / "run" / "valkey_stock"))
-        store = {"type": "redis", "connection_string": address}
+        store = {"type": "redis", "connection_string": self.valkey("stock")}
         return FeastRepository("Feast", python_of("feast", self.home), self.home / "run" / "feast_stock", store, {})
 
     @cached_property
     def stock_materialised(self) -> dict[str, Any]:
         """Figures of the stock store's materialisation of `PEER_ENTITIES` entities."""
-        return self.stock_repository.fill(self.data, PEER_ENTITIES)
+        sources = self.data.sources(PEER_ENTITIES)
+        return self.stock_repository.fill(sources, PEER_ENTITIES * len(sources), FEATURE_SERVICE)
 
     @cached_property
     def paths(self) -> PeerPaths:
@@ -134,33 +134,41 @@ class Stage:
         ) as server:
             yield server
 
-    def our_repository(self, entities: int) -> FeastRepository:
-        """Return Feast with the platform's online store, over a Valkey of its own for each number of entities."""
-        store = {"type": "online_features.PackedRedisOnlineStore", "connection_string": self.our_valkey(entities)}
+    def our_repository(self, name: str) -> FeastRepository:
+        """Return Feast with the platform's online store, over a Valkey of its own for each name."""
+        store = {"type": "online_features.PackedRedisOnlineStore", "connection_string": self.valkey(name)}
         options = {"batch_engine": {"type": "online_features.PackedComputeEngine"}}
-        return FeastRepository("ours", Path(sys.executable), self.home / "run" / f"feast_{entities}", store, options)
+        return FeastRepository("ours", Path(sys.executable), self.home / "run" / name, store, options)
 
-    def our_valkey(self, entities: int) -> str:
-        """`host:port` of the Valkey that holds the platform's store of so many entities."""
-        if entities not in self._valkeys:
-            self._valkeys[entities] = self._stack.enter_context(valkey(self.home / "run" / f"valkey_{entities}"))
-        return self._valkeys[entities]
+    def valkey(self, name: str) -> str:
+        """`host:port` of the Valkey of this name, started on first use."""
+        if name not in self._valkeys:
+            self._valkeys[name] = self._stack.enter_context(valkey(self.home / "run" / f"valkey_{name}"))
+        return self._valkeys[name]
+
+    def our_redis_url(self, entities: int) -> str:
+        """URL of the platform's store of so many entities."""
+        self.our_materialised(entities)
+        return f"redis://{self.valkey(f'ours_{entities}')}/0"
 
     @cached_property
-    def _valkeys(self) -> dict[int, str]:
+    def _valkeys(self) -> dict[str, str]:
         return {}
 
     def our_materialised(self, entities: int) -> dict[str, Any]:
         """Figures of our materialisation of so many entities; done once."""
         if entities not in self._materialised:
-            self._materialised[entities] = self.our_repository(entities).fill(self.data, entities)
+            sources = self.data.sources(entities)
+            repository = self.our_repository(f"ours_{entities}")
+            self._materialised[entities] = repository.fill(sources, entities * len(sources), FEATURE_SERVICE)
         return self._materialised[entities]
 
     @cached_property
     def mlflow(self) -> str:
         """Address of the MLflow server in which the model is registered."""
         address = self._stack.enter_context(mlflow_server(self.home / "run" / "mlflow_server"))
-        register(address, self.data.model(), self.home / "run" / "registered")
+        model = self.data.model()
+        register(address, bench_contract(model), model, self.home / "run" / "registered")
         return address
 
     @cached_property
@@ -172,35 +180,38 @@ class Stage:
         path.write_text(secrets.token_urlsafe(API_KEY_BYTES) + "\n")
         return path.read_text().strip()
 
-    def our_environment(self, entities: int, port: int) -> dict[str, str]:
-        """Settings of our service."""
-        self.our_materialised(entities)
+    @contextlib.contextmanager
+    def ours(self, entities: int | None = None) -> Iterator[Server]:
+        """Run our service, with everything on, over a store of so many entities (by default the largest)."""
+        url = self.our_redis_url(entities or self.largest)
+        with self.service("bench.service", url) as server:
+            yield server
+
+    @contextlib.contextmanager
+    def service(self, module: str, redis_url: str) -> Iterator[Server]:
+        """Run one of the platform's services over a store."""
         self.api_key  # noqa: B018  (written to its file)
+        port = free_port()
         run = self.home / "run"
-        return {
+        folder = run / module
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {
             "PYTHONPATH": str(HARNESS),
-            "OFFERS_HOME": str(run / "ours"),
+            "OFFERS_HOME": str(folder),
             "OFFERS_PORT": str(port),
-            "OFFERS_REDIS_URL": f"redis://{self.our_valkey(entities)}/0",
+            "OFFERS_REDIS_URL": redis_url,
             "OFFERS_MLFLOW_URL": self.mlflow,
             "OFFERS_FEAST_PROJECT": PROJECT,
             "OFFERS_API_KEYS_FILE": str(run / "api-key"),
             "OFFERS_LOG_LEVEL": "warning",
         }
-
-    @contextlib.contextmanager
-    def ours(self, entities: int | None = None) -> Iterator[Server]:
-        """Run our service, with everything on, over a store of so many entities (by default the largest)."""
-        port = free_port()
-        folder = self.home / "run" / "ours"
-        folder.mkdir(parents=True, exist_ok=True)
         with Server.running(
             "ours",
-            [sys.executable, "-m", "bench.service"],
+            [sys.executable, "-m", module],
             port=port,
             ready_path="/readyz",
             log=folder / "server.log",
             cwd=folder,
-            env=self.our_environment(entities or self.largest, port),
+            env=settings,
         ) as server:
             yield server

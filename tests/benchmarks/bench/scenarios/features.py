@@ -25,10 +25,9 @@ MEGABYTE = 1e6
 @contextlib.contextmanager
 def reader(stage: Stage, entities: int) -> Iterator[Worker]:
     """Run the platform's reader over a store of so many entities."""
-    stage.our_materialised(entities)
     contract = stage.home / "run" / "contract.json"
     contract.write_bytes(msgspec.json.encode(bench_contract(stage.data.model())))
-    url = f"redis://{stage.our_valkey(entities)}/0"
+    url = stage.our_redis_url(entities)
     with Worker.running(
         "reader",
         [sys.executable, "-m", "bench.reader_worker", url, str(contract), PROJECT],
