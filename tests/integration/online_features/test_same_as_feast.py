@@ -143,7 +143,7 @@ def answers(response: Any, wanted: list[str]) -> dict[str, list[bytes]]:
 Make = Callable[..., FeatureStore]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(views(), min_size=1, max_size=2))
 def test_any_project_reads_the_same_through_both_stores(valkey: Any, feast_store: Make, generated: list[View]) -> None:
     project = f"p{uuid.uuid4().hex}"

@@ -83,9 +83,11 @@ class ViewDecoder:
             _no_nulls=bytes(layout.dtype["nulls"].itemsize),
         )
 
-    def row(self, packed: bytes) -> tuple[int, int, list[float]]:
+    def row(self, packed: bytes) -> tuple[int, int, Sequence[float]]:
         """One row: (head, event time µs, k values). Only where `complete`."""
         fields = self.layout.row.unpack_from(packed)
+        if not self._row_categories and fields[3] == self._no_nulls:
+            return fields[0], fields[1], self._take(fields)
         values = list(self._take(fields))
         for target, codes in self._row_categories:
             values[target] = codes.get(values[target], _NAN)

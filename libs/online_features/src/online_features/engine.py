@@ -5,7 +5,7 @@ feature_store.yaml:
     batch_engine:
       type: online_features.PackedComputeEngine
 
-A plain feature view needs neither pandas nor protobuf: the offline store's latest row of each entity streams as Arrow
+A plain feature view needs neither pandas nor protobuf: the offline store's latest rows of each entity stream as Arrow
 into the packed writer. Views with transformations, aggregations or an offline push run Feast's local engine unchanged.
 """
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 from feast.infra.common.materialization_job import MaterializationJobStatus, MaterializationTask
 from feast.infra.compute_engines.local.compute import LocalComputeEngine
 from feast.infra.compute_engines.local.job import LocalMaterializationJob
-from feast.infra.offline_stores.offline_store import RetrievalJob
+from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel
 
@@ -26,6 +26,7 @@ from online_features.store import PackedRedisOnlineStore
 __all__ = ["PackedComputeEngine", "PackedComputeEngineConfig"]
 
 _BATCH_ROWS = 65_536
+_LATEST = "__latest_event_timestamp"
 
 
 class PackedComputeEngineConfig(FeastConfigBaseModel):  # type: ignore[misc]  # Feast is untyped
@@ -72,27 +73,50 @@ class PackedComputeEngine(LocalComputeEngine):  # type: ignore[misc]  # Feast is
         mapping = source.field_mapping or {}
         columns = {mapped: column for column, mapped in mapping.items()}
         row_source = feast_views.row_source_of(view)
-        job = self.offline_store.pull_latest_from_table_or_query(
-            config=self.repo_config,
-            data_source=source,
-            join_key_columns=[columns.get(key, key) for key in row_source.join_keys],
-            feature_name_columns=[columns.get(field.name, field.name) for field in view.features],
-            timestamp_field=source.timestamp_field,
-            created_timestamp_column=source.created_timestamp_column,
-            start_date=task.start_time,
-            end_date=task.end_time,
-        )
-        # Feast's CLI shows a bar of rows per view; how many come is known only at the end of the stream.
+        request = {
+            "config": self.repo_config,
+            "data_source": source,
+            "join_key_columns": [columns.get(key, key) for key in row_source.join_keys],
+            "feature_name_columns": [columns.get(field.name, field.name) for field in view.features],
+            "timestamp_field": source.timestamp_field,
+            "created_timestamp_column": source.created_timestamp_column,
+            "start_date": task.start_time,
+            "end_date": task.end_time,
+        }
         with task.tqdm_builder(0) as bar:
-            self.online_store.write_table(self.repo_config, view, _batches(job, mapping), row_source, bar.update)
+            rows = _latest_streamed(self.offline_store, request)
+            batches = _batches(_latest(self.offline_store, request) if rows is None else rows)
+            renamed = (
+                batch.rename_columns([mapping.get(name, name) for name in batch.schema.names]) for batch in batches
+            )
+            self.online_store.write_table(self.repo_config, view, renamed, row_source, bar.update)
 
 
-def _batches(job: RetrievalJob, mapping: dict[str, str]) -> Iterator[pa.RecordBatch]:
-    """The job's rows with the view's names, streamed where the offline store can (DuckDB, by way of Ibis)."""
-    table: Any = getattr(job, "table", None)
-    if hasattr(table, "to_pyarrow_batches"):
-        batches = table.to_pyarrow_batches(chunk_size=_BATCH_ROWS)
+def _latest(offline_store: OfflineStore, request: dict[str, Any]) -> pa.Table:
+    """The latest row of each entity as the offline store finds it."""
+    return offline_store.pull_latest_from_table_or_query(**request).to_arrow()
+
+
+def _latest_streamed(offline_store: OfflineStore, request: dict[str, Any]) -> Any:  # an Ibis table or None
+    """The latest rows of each entity as a lazy Ibis table, where the offline store works through Ibis (DuckDB).
+
+    Feast's own query ranks whole rows in a window, which holds all of them in memory. Here only the latest time of
+    each entity is held, and rows stream past it. Rows of one entity and one time remain double: the writer keeps the
+    one that was created last.
+    """
+    if not request["join_key_columns"]:
+        return None
+    table: Any = getattr(offline_store.pull_all_from_table_or_query(**request), "table", None)
+    if not hasattr(table, "to_pyarrow_batches"):
+        return None
+    keys, time = request["join_key_columns"], request["timestamp_field"]
+    latest = table.group_by(keys).aggregate(**{_LATEST: table[time].max()})
+    conditions = [table[key] == latest[key] for key in keys]
+    return table.semi_join(latest, [*conditions, table[time] == latest[_LATEST]])
+
+
+def _batches(rows: Any) -> Iterator[pa.RecordBatch]:  # an Ibis table or an Arrow table
+    if isinstance(rows, pa.Table):
+        yield from rows.to_batches(max_chunksize=_BATCH_ROWS)
     else:
-        batches = job.to_arrow().to_batches(max_chunksize=_BATCH_ROWS)
-    for batch in batches:
-        yield batch.rename_columns([mapping.get(name, name) for name in batch.schema.names])
+        yield from rows.to_pyarrow_batches(chunk_size=_BATCH_ROWS)

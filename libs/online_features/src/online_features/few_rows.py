@@ -16,7 +16,7 @@ _NAN = float("nan")
 
 Stale = tuple[int, int]
 """First and last column + 1 of values that are older than their view's TTL."""
-Cells = tuple[list[float], bool, int, list[Stale]]
+Cells = tuple[Sequence[float], bool, int, list[Stale]]
 """Values of one entity, whether any view has a row of it, its oldest fresh event time, and what is stale."""
 
 
@@ -42,7 +42,8 @@ def decode_few(
             rows.append(cells)
         decoded.append(rows)
         start += len(ids) * len(entity.views)
-    matrix: list[list[float]] = []
+    # Packing floats by struct into a buffer costs a third of np.array over a list.
+    packed = bytearray(8 * plan.width * n)
     found: list[bool] = []
     as_of: list[int] = []
     stale: list[tuple[int, int, int]] = []
@@ -55,10 +56,10 @@ def decode_few(
             row += mine
             row_found = row_found and entity_found
             row_as_of = min(row_as_of, entity_as_of)
-        matrix.append(row)
+        plan.packer.pack_into(packed, 8 * plan.width * i, *row)
         found.append(row_found)
         as_of.append(0 if row_as_of == _NEVER else row_as_of)
-    filled = np.array(matrix, dtype=np.float64)
+    filled = np.frombuffer(packed, dtype=np.float64).reshape(n, plan.width)
     status = np.isnan(filled).view(np.uint8)
     for i, first, last in stale:
         status[i, first:last] = CellStatus.STALE

@@ -1,5 +1,6 @@
 """What to read for a contract and where each value goes: made once, used at each read."""
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,6 +62,8 @@ class ReadPlan:
     entities: tuple[EntityPlan, ...]
     order: NDArray[np.intp] | None
     """Read order to contract order, None if they are the same."""
+    packer: struct.Struct
+    """A row of `width` doubles."""
     unknown_views: tuple[str, ...]
     """Views of the contract that the store does not know: their values are missing and no row is found."""
 
@@ -98,6 +101,7 @@ class ReadPlan:
             width=len(positions),
             entities=tuple(entities),
             order=None if in_order else np.argsort(np.array(positions, dtype=np.intp)),
+            packer=struct.Struct(f"={len(positions)}d"),
             unknown_views=unknown,
         )
 
