@@ -19,6 +19,7 @@ from inference import (
     OutputSpec,
     Predictor,
     RegisteredVersion,
+    SpeedLimit,
     WatchTiming,
     read_contract,
 )
@@ -309,7 +310,7 @@ def test_a_refused_version_stays_out_with_its_reason(
                 world.readers[-1].schemas_now = known
                 return reader
 
-            watch._open_reader = open_reader
+            watch._loader.open_reader = open_reader
             world.publish_broken("3", spoil)
             await until(lambda: watch.state.refused)
             (refused,) = watch.state.refused
@@ -331,7 +332,7 @@ def test_a_refused_version_stays_out_with_its_reason(
 def test_a_slower_version_is_refused_where_a_bound_is_set(world: World, tmp_path: Path) -> None:
     async def work() -> None:
         tiny_model(tmp_path / "slow", on_demand=True, trees=4000)
-        async with world.watching(max_slowdown=3.0) as watch:
+        async with world.watching(speed_limit=SpeedLimit(max_slowdown=3.0)) as watch:
             await watch.wait_ready(20)
             world.registry.publish(NAME, "3", tmp_path / "slow")
             world.registry.move_alias(NAME, "champion", "3")

@@ -5,10 +5,13 @@ from inference.boosters import Booster, load_booster
 from inference.contract import CONTRACT_FILE, CONTRACT_VERSION, Contract, FeatureSpec, OutputSpec
 from inference.contract_checks import check_contract, check_schemas, encode_contract, read_contract
 from inference.features import CellStatus, FeatureReader, FeatureRows, ViewSchema
+from inference.guard import GuardLimits, TrialState
 from inference.model import LiveModel, ModelSource, ModelVersion, VersionOrigin, load_model_version
 from inference.predictor import Predictor, PredictorLimits
+from inference.promotion import Promotion, PromotionHistory, PromotionListener
 from inference.registry import ModelRegistry, RegisteredVersion, RegistryAuth, RegistryClient
 from inference.scored import Observer, PostProcess, ScoredRows, StageTimings
+from inference.version_loading import SpeedLimit
 from inference.watch import ModelWatch, OpenReader, RefusedVersion, WatchState, WatchTiming
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "FeatureReader",
     "FeatureRows",
     "FeatureSpec",
+    "GuardLimits",
     "LiveModel",
     "ModelRegistry",
     "ModelSource",
@@ -32,12 +36,17 @@ __all__ = [
     "PostProcess",
     "Predictor",
     "PredictorLimits",
+    "Promotion",
+    "PromotionHistory",
+    "PromotionListener",
     "RefusedVersion",
     "RegisteredVersion",
     "RegistryAuth",
     "RegistryClient",
     "ScoredRows",
+    "SpeedLimit",
     "StageTimings",
+    "TrialState",
     "VersionOrigin",
     "ViewSchema",
     "WatchState",

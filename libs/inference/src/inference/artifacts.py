@@ -92,6 +92,28 @@ class ArtifactCache:
         directory = self._verified(record.digest)
         return None if directory is None else (record.version, directory)
 
+    def signal(self, name: str) -> None:
+        """Tell the other processes that share the cache that an alias of this model has moved."""
+        path = self._signal_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path)
+
+    def signalled(self, name: str) -> int:
+        """When somebody signalled last, in nanoseconds; 0 if nobody did."""
+        try:
+            return self._signal_path(name).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    @property
+    def directory(self) -> Path:
+        """Where the cache lies."""
+        return self._root
+
+    def _signal_path(self, name: str) -> Path:
+        return self._root / "signals" / quote(name, safe="")
+
     @property
     def _entries(self) -> Path:
         return self._root / "entries"

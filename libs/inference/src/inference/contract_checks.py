@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from inference.contract import CONTRACT_VERSION, Contract, FeatureSpec, ReferenceBins
-from inference.errors import ContractError
+from inference.errors import ContractError, RefusalCode
 from inference.features import ViewSchema
 
 __all__ = ["check_contract", "check_schemas", "encode_contract", "read_contract"]
@@ -59,20 +59,27 @@ def check_contract(contract: Contract) -> None:
 def check_schemas(contract: Contract, schemas: Mapping[str, ViewSchema]) -> None:
     """Raise `ContractError` where the online store as it stands cannot give what the contract reads."""
     for feature in contract.stored:
-        view_name, _, column = feature.reference.partition(":")
-        view = schemas.get(view_name)
-        if view is None:
-            raise ContractError(f"feature {feature.name}: the online store has no view {view_name}")
-        if column not in view.columns:
-            raise ContractError(f"feature {feature.name}: view {view_name} has no column {column}")
-        if view.columns[column] not in _STORE_TYPES[feature.dtype]:
-            raise ContractError(
-                f"feature {feature.name}: {view_name}:{column} is {view.columns[column]} in the online store, "
-                f"which cannot be read as {feature.dtype}"
-            )
-        unknown = set(view.join_keys) - set(contract.entities)
-        if unknown:
-            raise ContractError(f"feature {feature.name}: view {view_name} is joined by {sorted(unknown)}")
+        mismatch = _mismatch(contract, feature, schemas)
+        if mismatch is not None:
+            raise ContractError(f"feature {feature.name}: {mismatch}", RefusalCode.SCHEMA_MISMATCH)
+
+
+def _mismatch(contract: Contract, feature: FeatureSpec, schemas: Mapping[str, ViewSchema]) -> str | None:
+    view_name, _, column = feature.reference.partition(":")
+    view = schemas.get(view_name)
+    if view is None:
+        return f"the online store has no view {view_name}"
+    if column not in view.columns:
+        return f"view {view_name} has no column {column}"
+    if view.columns[column] not in _STORE_TYPES[feature.dtype]:
+        return (
+            f"{view_name}:{column} is {view.columns[column]} in the online store, "
+            f"which cannot be read as {feature.dtype}"
+        )
+    unknown = set(view.join_keys) - set(contract.entities)
+    if unknown:
+        return f"view {view_name} is joined by {sorted(unknown)}"
+    return None
 
 
 def _check_names(contract: Contract) -> None:

@@ -6,12 +6,16 @@ InferenceError
 ├── ContractViolationError    a caller's value breaks the contract: the feature and the rule, never the value
 ├── BoosterError              a native booster refused a call
 ├── RegistryError             the model registry did not answer, or not as expected
+│   └── AliasNotSetError      it answered: the alias points to no version
 └── VersionRefusedError       a model version cannot serve
     ├── ArtifactError         a file is missing, corrupt, or not what its checksum says
     └── ContractError         the contract is unreadable, contradicts itself, or cannot be met
 """
 
+from enum import StrEnum
+
 __all__ = [
+    "AliasNotSetError",
     "ArtifactError",
     "BoosterError",
     "ContractError",
@@ -19,6 +23,7 @@ __all__ = [
     "FeatureStoreError",
     "InferenceError",
     "NoModelError",
+    "RefusalCode",
     "RegistryError",
     "VersionRefusedError",
 ]
@@ -53,12 +58,42 @@ class RegistryError(InferenceError):
     """The model registry did not answer, or not as expected."""
 
 
+class AliasNotSetError(RegistryError):
+    """The registry answered that the alias points to no version."""
+
+
+class RefusalCode(StrEnum):
+    """Why a model version does not serve, for machines; a label of metrics."""
+
+    CONTRACT_MISSING = "contract_missing"
+    CONTRACT_INVALID = "contract_invalid"
+    SCHEMA_MISMATCH = "schema_mismatch"
+    """The online store does not have what the contract reads: a renamed feature, another type."""
+    ARTIFACT_MISSING = "artifact_missing"
+    ARTIFACT_CORRUPT = "artifact_corrupt"
+    GOLDEN_ROWS = "golden_rows"
+    TOO_SLOW = "too_slow"
+    GUARD_ERRORS = "guard_errors"
+    GUARD_LATENCY = "guard_latency"
+    GUARD_SHIFT = "guard_shift"
+    ROLLED_BACK_ELSEWHERE = "rolled_back_elsewhere"
+    """Another process of the service rolled it back, and said so in the registry."""
+
+
 class VersionRefusedError(InferenceError):
     """A model version cannot serve; the message is the reason that `/v1/model` shows."""
+
+    default_code = RefusalCode.CONTRACT_INVALID
+
+    def __init__(self, reason: str, code: RefusalCode | None = None) -> None:
+        super().__init__(reason)
+        self.code = code or self.default_code
 
 
 class ArtifactError(VersionRefusedError):
     """A file of the model version is missing, corrupt, or not what its checksum says."""
+
+    default_code = RefusalCode.ARTIFACT_CORRUPT
 
 
 class ContractError(VersionRefusedError):

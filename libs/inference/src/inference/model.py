@@ -16,13 +16,21 @@ from inference.assembly import Assembly
 from inference.boosters import Booster, load_booster
 from inference.contract import CONTRACT_FILE, Contract
 from inference.contract_checks import read_contract
-from inference.errors import ArtifactError, BoosterError, ContractError
+from inference.errors import ArtifactError, BoosterError, ContractError, RefusalCode
 from inference.features import FeatureReader
 
-__all__ = ["LiveModel", "ModelSource", "ModelVersion", "PredictCost", "VersionOrigin", "load_model_version"]
+__all__ = [
+    "LiveModel",
+    "ModelSource",
+    "ModelVersion",
+    "PredictCost",
+    "VersionOrigin",
+    "load_model_version",
+    "measure_cost",
+]
 
 _TIMED_ROWS = 64
-_TIMED_CALLS = 5
+_TIMED_CALLS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +163,21 @@ def check_golden(contract: Contract, booster: Booster, rows: NDArray[np.float64]
     try:
         got = booster.predict(rows)
     except BoosterError as error:
-        raise ContractError(f"the booster cannot predict the golden rows: {error}") from error
+        reason = f"the booster cannot predict the golden rows: {error}"
+        raise ContractError(reason, RefusalCode.GOLDEN_ROWS) from error
     tolerance = contract.golden.tolerance
     wrong = ~np.isclose(got, expected, rtol=tolerance, atol=tolerance)
     if wrong.any():
         worst = float(np.nanmax(np.abs(got - expected)))
         raise ContractError(
             f"{int(wrong.sum())} of {len(rows)} golden rows come out wrong, by up to {worst:.3g}; "
-            f"the tolerance is {tolerance:g}"
+            f"the tolerance is {tolerance:g}",
+            RefusalCode.GOLDEN_ROWS,
         )
 
 
 def measure_cost(booster: Booster, rows: NDArray[np.float64]) -> PredictCost:
-    """Time single rows and a batch of 64, best of five: the rest is other people's noise."""
+    """Time single rows and a batch of 64, best of nine: the rest is other people's noise."""
     batch = np.ascontiguousarray(np.resize(rows, (_TIMED_ROWS, rows.shape[1])))
     single = _best_seconds(booster, batch[:1])
     row_seconds = max(_best_seconds(booster, batch) - single, 0.0) / (_TIMED_ROWS - 1)
@@ -187,6 +197,6 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise ArtifactError(f"the model version has no {path.name}") from None
+        raise ArtifactError(f"the model version has no {path.name}", RefusalCode.CONTRACT_MISSING) from None
     except OSError as error:
         raise ArtifactError(f"{path.name} cannot be read: {error.strerror}") from error

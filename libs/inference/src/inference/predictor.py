@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from inference.assembly import AssembledRows, Override
 from inference.errors import ContractViolationError, FeatureStoreError
 from inference.features import FeatureRows
 from inference.model import LiveModel, ModelSource, ModelVersion
-from inference.scored import Observer, PostProcess, ScoredRows, StageTimings, concatenate
+from inference.scored import FailureObserver, Observer, PostProcess, ScoredRows, StageTimings, concatenate
 from inference.values import encode_columns, encode_overrides
 
 __all__ = ["Predictor", "PredictorLimits"]
@@ -73,11 +73,16 @@ class Predictor:
         postprocess: PostProcess,
         *,
         observers: Sequence[Observer] = (),
+        failure_observers: Sequence[FailureObserver] = (),
+        spare: Callable[[LiveModel], LiveModel | None] | None = None,
         limits: PredictorLimits | None = None,
     ) -> None:
+        """Score by `models`; `spare` gives the version that tries once more what a version could not score."""
         self._models = models
         self._postprocess = postprocess
         self._observers = tuple(observers)
+        self._failure_observers = tuple(failure_observers)
+        self._spare = spare
         self._limits = limits or PredictorLimits()
         self._waiting: deque[_Call] = deque()
         self._starting = False
@@ -172,11 +177,22 @@ class Predictor:
         except Exception as error:  # noqa: BLE001  # whatever it is, the callers get it
             _fail(calls, error)
             return
+        failure = await self._answer(live, calls)
+        # Not for a store that is away: that is no fault of a version, and would read it twice.
+        if failure is not None and self._spare is not None and not isinstance(failure, FeatureStoreError):
+            spare = self._spare(live)
+            if spare is not None and spare is not live:
+                failure = await self._answer(spare, calls)
+        if failure is not None:
+            _fail(calls, failure)
+
+    async def _answer(self, live: LiveModel, calls: Sequence[_Call]) -> Exception | None:
+        """Score the calls by one version and answer them; gives the error if it could not, and leaves them waiting."""
         live.acquire()
         try:
-            calls, keys, overrides = _merge(live.version, calls)
+            calls, keys, overrides = _merge(live.version, [call for call in calls if not call.answer.done()])
             if not calls:
-                return
+                return None
             batch = await self._score_rows(live, keys, overrides, self._small_pool)
             start = 0
             for call in calls:
@@ -185,12 +201,15 @@ class Predictor:
                     call.answer.set_result(batch.slice(start, stop))
                 start = stop
             self._notify(batch)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the callers get it
+            self._notify_failure(live.version, sum(call.rows for call in calls), error)
+            return error
         except BaseException as error:
             _fail(calls, error)
-            if not isinstance(error, Exception):
-                raise
+            raise
         finally:
             live.release()
+        return None
 
     async def _score_large(
         self, keys: Mapping[str, Sequence[str]], rows: int, overrides: Mapping[str, object] | None
@@ -219,7 +238,10 @@ class Predictor:
                 return concatenate([part.result() for part in parts])
             except BaseExceptionGroup as failed:
                 # One reason is enough; the other chunks failed for the same one or were cancelled for it.
-                raise failed.exceptions[0] from None
+                reason = failed.exceptions[0]
+                if isinstance(reason, Exception):
+                    self._notify_failure(live.version, rows, reason)
+                raise reason from None
             finally:
                 live.release()
 
@@ -281,6 +303,13 @@ class Predictor:
         if self._observers:
             # In a later turn of the loop, when the callers have taken their answers.
             asyncio.get_running_loop().call_soon(self._observe, batch)
+
+    def _notify_failure(self, version: ModelVersion, rows: int, error: Exception) -> None:
+        for observer in self._failure_observers:
+            try:
+                observer.observe_failure(version, rows, error)
+            except Exception:  # noqa: BLE001  # as below
+                _log.exception("observer_failed", extra={"observer": type(observer).__name__})
 
     def _observe(self, batch: ScoredRows) -> None:
         for observer in self._observers:

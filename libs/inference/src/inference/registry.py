@@ -14,7 +14,7 @@ import msgspec
 
 from inference.contract import CONTRACT_FILE
 from inference.contract_checks import read_contract
-from inference.errors import ArtifactError, RegistryError
+from inference.errors import AliasNotSetError, ArtifactError, RefusalCode, RegistryError
 
 if TYPE_CHECKING:
     import httpx
@@ -35,6 +35,8 @@ class RegisteredVersion(msgspec.Struct, frozen=True):
     run_id: str = ""
     source: str = ""
     tags: dict[str, str] = {}
+    registered_by: str = ""
+    """Who made the version, where the registry knows users."""
 
     def same_files(self, other: "RegisteredVersion") -> bool:
         """Whether both are one version of one model; tags may differ. A re-created model starts again at version 1."""
@@ -51,6 +53,10 @@ class ModelRegistry(Protocol):
 
     async def by_alias(self, name: str, alias: str) -> RegisteredVersion:
         """Find the version that an alias of a registered model points to."""
+        ...
+
+    async def by_version(self, name: str, version: str) -> RegisteredVersion:
+        """Find a version by its number."""
         ...
 
     async def download(self, version: RegisteredVersion, directory: Path) -> None:
@@ -103,19 +109,22 @@ class RegistryClient:
         )
 
     async def by_alias(self, name: str, alias: str) -> RegisteredVersion:
-        """Find the version that an alias points to. Raises `RegistryError`, also where the alias is not set."""
-        answer = await self._request("GET", f"{_API}/registered-models/alias", params={"name": name, "alias": alias})
+        """Find the version that an alias points to. Raises `AliasNotSetError`, or another `RegistryError`."""
         try:
-            found = answer["model_version"]
-            return RegisteredVersion(
-                name=found["name"],
-                version=str(found["version"]),
-                run_id=found.get("run_id") or "",
-                source=found["source"],
-                tags={tag["key"]: tag["value"] for tag in found.get("tags", ())},
+            answer = await self._request(
+                "GET", f"{_API}/registered-models/alias", params={"name": name, "alias": alias}
             )
-        except (KeyError, TypeError) as error:
-            raise RegistryError(f"MLflow's answer about alias {alias} of {name} lacks {error}") from error
+        except RegistryError as error:
+            # MLflow has no error code of its own for this.
+            if f"alias {alias} not found" in str(error):
+                raise AliasNotSetError(str(error)) from None
+            raise
+        return _described(answer, f"alias {alias} of {name}")
+
+    async def by_version(self, name: str, version: str) -> RegisteredVersion:
+        """Find a version by its number. Raises `RegistryError`."""
+        answer = await self._request("GET", f"{_API}/model-versions/get", params={"name": name, "version": version})
+        return _described(answer, f"version {version} of {name}")
 
     async def download(self, version: RegisteredVersion, directory: Path) -> None:
         """Put the contract and the booster's file into `directory`: the rest of the artefacts does not serve."""
@@ -167,7 +176,9 @@ class RegistryClient:
         try:
             async with self._client.stream("GET", path) as response:
                 if response.status_code in {400, 404, 500} and await _is_absent(response):
-                    raise ArtifactError(f"the model version has no {target.name}")
+                    is_contract = target.name == CONTRACT_FILE
+                    code = RefusalCode.CONTRACT_MISSING if is_contract else RefusalCode.ARTIFACT_MISSING
+                    raise ArtifactError(f"the model version has no {target.name}", code)
                 if response.is_error:
                     raise RegistryError(f"MLflow answers {response.status_code} for {target.name}")
                 with target.open("wb") as file:
@@ -175,6 +186,21 @@ class RegistryClient:
                         file.write(chunk)
         except self._errors as error:
             raise RegistryError(f"MLflow breaks off while sending {target.name}: {_kind(error)}") from error
+
+
+def _described(answer: dict[str, Any], of: str) -> RegisteredVersion:
+    try:
+        found = answer["model_version"]
+        return RegisteredVersion(
+            name=found["name"],
+            version=str(found["version"]),
+            run_id=found.get("run_id") or "",
+            source=found["source"],
+            tags={tag["key"]: tag.get("value", "") for tag in found.get("tags", ())},
+            registered_by=found.get("user_id") or "",
+        )
+    except (KeyError, TypeError) as error:
+        raise RegistryError(f"MLflow's answer about {of} lacks {error}") from error
 
 
 def _basic(auth: RegistryAuth | None) -> tuple[str, str] | None:

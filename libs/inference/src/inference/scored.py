@@ -11,7 +11,7 @@ from inference.contract import OutputSpec
 from inference.features import CellStatus
 from inference.model import ModelVersion
 
-__all__ = ["Observer", "PostProcess", "ScoredRows", "StageTimings", "concatenate"]
+__all__ = ["FailureObserver", "Observer", "PostProcess", "ScoredRows", "StageTimings", "concatenate"]
 
 PostProcess = Callable[[NDArray[np.float64], OutputSpec], dict[str, NDArray[np.generic]]]
 """(n,) booster outputs to columns of (n,), row by row: the names are those of the wire's `prediction` object."""
@@ -96,6 +96,14 @@ class Observer(Protocol):
 
     def observe(self, batch: ScoredRows) -> None:
         """Look at a batch after its callers have been answered; runs on the event loop, so it must be quick."""
+        ...
+
+
+class FailureObserver(Protocol):
+    """Learns of batches that could not be scored: the guard of a new version."""
+
+    def observe_failure(self, version: ModelVersion, rows: int, error: Exception) -> None:
+        """Take note; runs on the event loop before the callers are answered."""
         ...
 
 
