@@ -106,7 +106,9 @@ def anonymous_profile(values: Values) -> dict[str, NDArray[np.float64]]:
     count = np.bitwise_count(mask).astype(np.float64)
     bits = (mask[:, None] >> np.arange(len(SKILLS), dtype=np.uint64)) & np.uint64(1)
     features["skill_count"] = np.where(known, count, np.nan)
-    features["skill_rarity_mean"] = bits.astype(np.float64) @ _RARITY / np.where(known & (count > 0), count, np.nan)
+    # Not a matrix product: its last bit depends on how many rows there are.
+    rarity = (bits.astype(np.float64) * _RARITY).sum(axis=1)
+    features["skill_rarity_mean"] = rarity / np.where(known & (count > 0), count, np.nan)
     return features
 
 
