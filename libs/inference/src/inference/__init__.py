@@ -2,6 +2,7 @@
 
 from inference.artifacts import ArtifactCache
 from inference.boosters import Booster, load_booster
+from inference.challenger import ChallengerCanary, Comparison, Shadow, ShadowLimits
 from inference.contract import CONTRACT_FILE, CONTRACT_VERSION, Contract, FeatureSpec, OutputSpec
 from inference.contract_checks import check_contract, check_schemas, encode_contract, read_contract
 from inference.features import CellStatus, FeatureReader, FeatureRows, ViewSchema
@@ -20,6 +21,8 @@ __all__ = [
     "ArtifactCache",
     "Booster",
     "CellStatus",
+    "ChallengerCanary",
+    "Comparison",
     "Contract",
     "FeatureReader",
     "FeatureRows",
@@ -44,6 +47,8 @@ __all__ = [
     "RegistryAuth",
     "RegistryClient",
     "ScoredRows",
+    "Shadow",
+    "ShadowLimits",
     "SpeedLimit",
     "StageTimings",
     "TrialState",

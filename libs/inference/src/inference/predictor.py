@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from inference.model import LiveModel, ModelSource, ModelVersion
 from inference.scored import FailureObserver, Observer, PostProcess, ScoredRows, StageTimings, concatenate
 from inference.values import encode_columns, encode_overrides
 
-__all__ = ["Predictor", "PredictorLimits"]
+__all__ = ["Canary", "Predictor", "PredictorLimits"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,20 @@ class PredictorLimits:
     """A predict that is estimated to take longer leaves the event loop for a thread."""
     threads: int = 2
     """Threads for small batches, and again as many for large calls."""
+
+
+class Canary(Protocol):
+    """Another version that scores a share of the single rows."""
+
+    def takes(self, keys: Mapping[str, Sequence[str]]) -> bool:
+        """Whether the one row that these keys name belongs to the share."""
+        ...
+
+    async def score(
+        self, keys: Mapping[str, Sequence[str]], overrides: Mapping[str, object] | None
+    ) -> ScoredRows | None:
+        """Score it; None where it cannot, and the champion must."""
+        ...
 
 
 class _Call:
@@ -75,9 +90,15 @@ class Predictor:
         observers: Sequence[Observer] = (),
         failure_observers: Sequence[FailureObserver] = (),
         spare: Callable[[LiveModel], LiveModel | None] | None = None,
+        canary: Canary | None = None,
         limits: PredictorLimits | None = None,
     ) -> None:
-        """Score by `models`; `spare` gives the version that tries once more what a version could not score."""
+        """Score by `models`.
+
+        `spare` gives the version that tries once more what a version could not score; `canary` takes single rows that
+        are its own.
+        """
+        self._canary = canary
         self._models = models
         self._postprocess = postprocess
         self._observers = tuple(observers)
@@ -103,6 +124,10 @@ class Predictor:
         `NoModelError`, `FeatureStoreError`, `ContractViolationError`.
         """
         rows = _count_rows(keys)
+        if self._canary is not None and rows == 1 and self._canary.takes(keys):
+            answer_of_canary = await self._canary.score(keys, overrides)
+            if answer_of_canary is not None:
+                return answer_of_canary
         if rows > self._limits.batch_rows:
             return await self._score_large(keys, rows, overrides)
         answer: asyncio.Future[ScoredRows] = asyncio.get_running_loop().create_future()
