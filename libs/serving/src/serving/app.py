@@ -14,8 +14,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference.errors import InferenceError
+from serving.foreign_protocols import ForeignProtocols
 from serving.front import Front, RoutePolicy, problem_of_http
 from serving.metrics import RequestTimes
+from serving.mlflow_scoring import MlflowScoring
+from serving.open_inference import OpenInference
 from serving.openapi import PROBLEM_RESPONSES, declare
 from serving.operations import Operations
 from serving.problems import ProblemError, problem_of, problem_response
@@ -34,7 +37,7 @@ _OPEN = ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs")
 class _Application(FastAPI):
     """FastAPI behind the front, which is thus the outermost layer, outside of FastAPI's own middlewares too."""
 
-    front: Front
+    front: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the lifespan."""
@@ -99,7 +102,7 @@ def create_app(
     for kind in (ProblemError, InferenceError, Exception):
         app.add_exception_handler(kind, answer_error)
     declare(app, service, settings, wire)
-    app.front = Front(
+    front = Front(
         partial(FastAPI.__call__, app),
         shell=shell,
         settings=settings,
@@ -107,6 +110,8 @@ def create_app(
         policies=_policies(service),
         direct=direct,
     )
+    protocols = (OpenInference(service), MlflowScoring())
+    app.front = ForeignProtocols(front, protocols, shell=shell, settings=settings, times=times)
     return app
 
 
