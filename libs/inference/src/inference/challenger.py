@@ -6,9 +6,10 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,8 +114,16 @@ class ShadowLimits:
     """Batches that may wait for the challenger; further ones are dropped and counted."""
 
 
-ShadowListener = Callable[[Comparison, int, int, float], None]
-"""Told of each shadow batch: its comparison so far, its rows, how many agree, the challenger's seconds."""
+class ShadowListener(Protocol):
+    """Is told what was scored in shadow, on the event loop."""
+
+    def scored(self, comparison: Comparison, rows: int, agreeing: int, seconds: float) -> None:
+        """Take note of a batch; `comparison` holds it already."""
+        ...
+
+    def dropped(self, rows: int) -> None:
+        """Take note of rows that found no room in the queue."""
+        ...
 
 
 @dataclass(slots=True)
@@ -166,6 +175,8 @@ class Shadow:
             waiting.put_nowait(batch)
         except asyncio.QueueFull:
             self.dropped_rows += batch.n
+            if self.listener is not None:
+                self.listener.dropped(batch.n)
 
     async def _run(self, waiting: "asyncio.Queue[ScoredRows]", pool: ThreadPoolExecutor) -> None:
         while True:
@@ -203,7 +214,7 @@ class Shadow:
         rows = comparison.rows
         agreeing = comparison.add(batch, columns, output)
         if self.listener is not None:
-            self.listener(comparison, comparison.rows - rows, agreeing, seconds)
+            self.listener.scored(comparison, comparison.rows - rows, agreeing, seconds)
 
     def _comparison(self, champion: ModelVersion, challenger: ModelVersion) -> Comparison:
         key = (champion.digest, challenger.digest)
