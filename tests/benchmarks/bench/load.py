@@ -54,8 +54,12 @@ class Sample:
     p999: float
     busy: float
     """Share of the measured time that the generator's own core was in use by it: near 1 it is the bottleneck."""
+    answers: int
+    """All answers there were, those of the warm-up and errors among them."""
     first_answer: str
     """Start of the first answer's body, for a look at what was measured."""
+    server_seconds: float = float("nan")
+    """Processor time of the server an answer, where somebody looked: it holds on a busy machine too."""
 
 
 @dataclass(slots=True)
@@ -120,6 +124,7 @@ class Loop:
         self._connections: dict[int, Connection] = {}
         self._latencies: list[int] = []
         self._errors = 0
+        self._answers = 0
         self._refused = 0
         self._first_answer = ""
         self._last_answer_at = 0
@@ -214,6 +219,7 @@ class Loop:
     def _answered(self, connection: Connection, data: bytes | bytearray) -> None:
         now = self._last_answer_at = time.perf_counter_ns()
         connection.answered = True
+        self._answers += 1
         if data[9:12] == b"200":
             self._latencies.append(now - connection.sent_at)
         else:
@@ -235,6 +241,7 @@ class Loop:
             p99=percentile(ordered, 0.99) / NANOSECONDS,
             p999=percentile(ordered, 0.999) / NANOSECONDS,
             busy=busy / seconds,
+            answers=self._answers,
             first_answer=self._first_answer,
         )
 

@@ -141,6 +141,12 @@ class Server:
         finally:
             stop(process)
 
+    def processor_seconds(self) -> float:
+        """Processor time that the server with all its processes has used so far."""
+        parent = psutil.Process(self._process.pid)
+        times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
+        return float(sum(one.user + one.system for one in times))
+
     def memory(self) -> Memory:
         """Memory of the server with all its processes."""
         return memory(self._process.pid)

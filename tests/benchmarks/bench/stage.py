@@ -5,7 +5,7 @@ import random
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,15 +62,17 @@ class Stage:
         """Entities in our store unless a scenario says otherwise."""
         return self.mode.sizes[-1]
 
-    def load(self, port: int, requests: Sequence[bytes], connections: int) -> Sample:
+    def load(self, server: Server, requests: Sequence[bytes], connections: int) -> Sample:
         """One round of load in this mode's times."""
-        return drive(
-            port,
+        before = server.processor_seconds()
+        sample = drive(
+            server.port,
             requests,
             connections=connections,
             warm_up_seconds=self.mode.warm_up_seconds,
             seconds=self.mode.seconds,
         )
+        return replace(sample, server_seconds=(server.processor_seconds() - before) / sample.answers)
 
     def entity_groups(self, groups: int, size: int) -> list[list[int]]:
         """Random groups of entity numbers, the same in every run."""

@@ -103,7 +103,7 @@ def growth(stage: Stage, outcome: Outcome) -> None:
         reads.append(float(answer["p50"]) * 1e3)
         requests = [single(entity * entities // 2000, stage.api_key) for entity in range(2000)]
         with stage.ours(entities) as server:
-            sample = stage.load(server.port, requests, GROWTH_CONNECTIONS)
+            sample = stage.load(server, requests, GROWTH_CONNECTIONS)
         scores.append(1e6 / sample.throughput)
         rates.append(1e6 / float(stage.our_materialised(entities)["rows_per_second"]))
     sizes = stage.mode.sizes

@@ -85,7 +85,7 @@ def against_booster(stage: Stage, what: str, ours: Traffic, bound: Bound) -> Row
     """Time of a request at one connection over the time of the booster's predict on the same number of ready rows."""
     with booster(stage) as worker:
         mine, theirs = alternate(
-            lambda: stage.load(ours.server.port, ours.requests, 1),
+            lambda: stage.load(ours.server, ours.requests, 1),
             lambda: predict_seconds(worker, BULK_ROWS, stage.mode.seconds),
             stage.mode.rounds,
         )
@@ -114,8 +114,8 @@ def against(stage: Stage, ours: Traffic, peer: Peer, groups: Sequence[Sequence[i
 def pair(stage: Stage, ours: Traffic, theirs: Traffic, connections: int) -> Pairs:
     """Rounds of load in turn on two servers that are both up."""
     return alternate(
-        lambda: stage.load(ours.server.port, ours.requests, connections),
-        lambda: stage.load(theirs.server.port, theirs.requests, connections),
+        lambda: stage.load(ours.server, ours.requests, connections),
+        lambda: stage.load(theirs.server, theirs.requests, connections),
         stage.mode.rounds,
     )
 
@@ -153,7 +153,8 @@ def figures(samples: Sequence[Sample], rows: int) -> str:
     unit = "requests/s" if rows == 1 else "rows/s"
     return (
         f"{middle.throughput * rows:,.0f} {unit}; p50 {middle.p50 * 1e3:.2f}, p99 {middle.p99 * 1e3:.2f}, "
-        f"p99.9 {middle.p999 * 1e3:.2f} ms; generator {middle.busy:.0%} busy"
+        f"p99.9 {middle.p999 * 1e3:.2f} ms; {middle.server_seconds * 1e6 / rows:,.0f} µs of the processor each; "
+        f"generator {middle.busy:.0%} busy"
     )
 
 

@@ -97,8 +97,8 @@ def arrow_stream(stage: Stage, outcome: Outcome) -> None:
 def work(stage: Stage, ours: Server) -> None:
     """Put the process to work before it is weighed."""
     groups = stage.entity_groups(20, 1000)
-    stage.load(ours.port, [json_bulk(group, stage.api_key) for group in groups], 4)
-    stage.load(ours.port, [single(entity, stage.api_key) for entity in range(0, PEER_ENTITIES, 20)], 32)
+    stage.load(ours, [json_bulk(group, stage.api_key) for group in groups], 4)
+    stage.load(ours, [single(entity, stage.api_key) for entity in range(0, PEER_ENTITIES, 20)], 32)
 
 
 def absolute(what: str, values: Sequence[float], unit: str, bound: Bound) -> Row:

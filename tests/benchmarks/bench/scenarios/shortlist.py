@@ -34,7 +34,7 @@ def shortlist(stage: Stage, outcome: Outcome) -> None:
         with stage.service("recommendation", fill(stage, candidates)) as server:
             wait_for_pool(stage, server, candidates)
             requests = [request(stage, job) for job in job_ids(REQUESTS)]
-            samples[candidates] = stage.load(server.port, requests, 1)
+            samples[candidates] = stage.load(server, requests, 1)
     sizes = tuple(samples)
     judged = samples[JUDGED]
     outcome.rows.append(
