@@ -85,7 +85,7 @@ async def test_metrics_count_requests_by_route_and_rows_by_version_and_never_nam
     assert grown(requests % ("/v1/score/bulk", 200)) == 1
     assert grown(requests % ("other", 404)) == 1
     assert grown(f'scoring_predictions_total{{model="{name}",version="1"}}') == 3
-    cells = f'scoring_feature_cells_total{{feature="%s",model="{name}",status="missing"}}'
+    cells = f'scoring_feature_cells_total{{feature="%s",model="{name}",status="missing",version="1"}}'
     assert grown(cells % "years_experience") == 1
     assert grown(cells % "desired_rate_yen") == 1
     assert "c0000001" not in text

@@ -16,8 +16,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from inference.errors import InferenceError
 from serving.foreign_protocols import ForeignProtocols
 from serving.front import Front, RoutePolicy, problem_of_http
-from serving.metrics import RequestTimes
+from serving.ledger import Ledger
+from serving.metrics import RequestTimes, measures_in
 from serving.mlflow_scoring import MlflowScoring
+from serving.model_routes import ModelRoutes
 from serving.open_inference import OpenInference
 from serving.openapi import PROBLEM_RESPONSES, declare
 from serving.operations import Operations
@@ -60,7 +62,8 @@ def create_app(
     `serving.testing.standing_models`; `read_pool` where a pool of entities is listed.
     """
     settings = settings or Settings()
-    shell = Shell()
+    measures = measures_in(Ledger(settings.counts_directory, settings.worker))
+    shell = Shell(measures)
     wire = wire_of(service)
 
     @asynccontextmanager
@@ -78,15 +81,20 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.shell = shell
-    times = RequestTimes(service.name)
-    operations = Operations(shell, times)
+    times = RequestTimes(service.name, measures)
+    for route in ("/v1/score", "/v1/score/bulk"):
+        times.expect(route, (200, 500, 503, 504))
+    operations = Operations(shell)
+    model_routes = ModelRoutes(shell, settings)
     direct: dict[str, ASGIApp] = {
         "/v1/score": ScoreEndpoint(shell, settings, wire, service.entities),
         "/v1/score/bulk": BulkEndpoint(shell, settings, wire),
     }
     app.router.routes[:0] = [
         *(Route(path, endpoint, methods=["POST"]) for path, endpoint in direct.items()),
-        Route("/v1/model", operations.model),
+        Route("/v1/model", model_routes.model),
+        Route("/v1/model/history", model_routes.history),
+        Route("/v1/model/webhook", model_routes.webhook, methods=["POST"]),
         Route("/livez", operations.livez),
         Route("/readyz", operations.readyz),
         Route("/metrics", operations.metrics),
@@ -117,7 +125,10 @@ def create_app(
 
 def _policies(service: Service) -> dict[str, RoutePolicy]:
     policies = {path: RoutePolicy(path, is_open=True) for path in _OPEN}
-    policies["/v1/model"] = RoutePolicy("/v1/model")
+    for path in ("/v1/model", "/v1/model/history"):
+        policies[path] = RoutePolicy(path)
+    # Its credential is the signature.
+    policies["/v1/model/webhook"] = RoutePolicy("/v1/model/webhook", is_open=True)
     policies["/v1/score"] = RoutePolicy("/v1/score", scores=True)
     policies["/v1/score/bulk"] = RoutePolicy("/v1/score/bulk", scores=True, is_bulk=True)
     for router in service.routers:

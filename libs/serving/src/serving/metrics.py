@@ -1,22 +1,9 @@
 """What Prometheus sees of a serving process. Labels are bounded: no id, no path that came in."""
 
-import itertools
-from bisect import bisect_left
-from collections.abc import Iterable
+from serving.ledger import Ledger
+from serving.measures import Distribution, Family, Measures
 
-from prometheus_client import Counter, Gauge, Histogram
-from prometheus_client.core import HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
-
-__all__ = [
-    "FEATURE_CELLS",
-    "IN_FLIGHT",
-    "MODEL_READY",
-    "PREDICTIONS",
-    "SHED",
-    "STAGE_SECONDS",
-    "RequestTimes",
-]
+__all__ = ["FAMILIES", "RequestTimes", "measures_in"]
 
 _REQUEST_BUCKETS = (
     0.0001, 0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075,
@@ -26,56 +13,149 @@ _STAGE_BUCKETS = (
     0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 )  # fmt: skip
+_HOUR = 3600.0
+_AGE_BUCKETS = tuple(_HOUR * hours for hours in (1, 3, 6, 12, 24, 48, 96, 168, 336, 720, 1440, 4320, 9600))
+_ROWS_BUCKETS = tuple(float(2**power) for power in range(10))
 
-STAGE_SECONDS = Histogram(
-    "scoring_stage_seconds",
-    "Time of one stage of a scoring request.",
-    ("service", "stage"),
-    buckets=_STAGE_BUCKETS,
+REQUEST_SECONDS = Family(
+    "scoring_request_seconds",
+    "Time from a request's head to the end of its answer; its count is the count of requests.",
+    "histogram",
+    ("service", "route", "status"),
+    _REQUEST_BUCKETS,
 )
-PREDICTIONS = Counter("scoring_predictions_total", "Rows scored.", ("model", "version"))
-FEATURE_CELLS = Counter(
-    "scoring_feature_cells_total",
+STAGE_SECONDS = Family(
+    "scoring_stage_seconds", "Time of one stage of scoring.", "histogram", ("service", "stage"), _STAGE_BUCKETS
+)
+BATCH_ROWS = Family(
+    "scoring_batch_rows", "Rows that were read and predicted together.", "histogram", ("service",), _ROWS_BUCKETS
+)
+FEATURE_AGE = Family(
+    "scoring_feature_age_seconds",
+    "Age of the oldest stored value of a row when it was scored.",
+    "histogram",
+    ("model", "version"),
+    _AGE_BUCKETS,
+)
+PREDICTIONS = Family("scoring_predictions", "Rows scored.", "counter", ("model", "version"))
+DEGRADED = Family("scoring_degraded_rows", "Rows scored without a required feature.", "counter", ("model", "version"))
+NOT_FOUND = Family("scoring_unknown_rows", "Rows whose entity the store lacks.", "counter", ("model", "version"))
+FEATURE_CELLS = Family(
+    "scoring_feature_cells",
     "Feature values that were not present when a row was scored.",
-    ("model", "feature", "status"),
+    "counter",
+    ("model", "version", "status", "feature"),
 )
-IN_FLIGHT = Gauge("scoring_requests_in_flight", "Scoring requests being worked on.", ("service",))
-SHED = Counter("scoring_requests_shed_total", "Requests answered 503 for want of room.", ("service",))
-MODEL_READY = Gauge("scoring_model_ready", "1 while a model version is loaded.", ("service",))
+FEATURE_BINS = Family(
+    "scoring_feature_bin_rows",
+    "Rows scored by reference bin of a feature, before defaults.",
+    "counter",
+    ("model", "version", "feature", "bin"),
+)
+PREDICTION_BINS = Family(
+    "scoring_prediction_bin_rows", "Rows scored by reference bin of the output.", "counter", ("model", "version", "bin")
+)
+FEATURE_REFERENCE = Family(
+    "scoring_feature_bin_reference_ratio",
+    "Share of the training rows in a reference bin.",
+    "gauge",
+    ("model", "version", "feature", "bin"),
+    merge="max",
+)
+PREDICTION_REFERENCE = Family(
+    "scoring_prediction_bin_reference_ratio",
+    "Share of the training set's predictions in a reference bin.",
+    "gauge",
+    ("model", "version", "bin"),
+    merge="max",
+)
+FEATURE_REFERENCE_ROWS = Family(
+    "scoring_feature_reference_rows",
+    "Training rows behind the reference shares.",
+    "gauge",
+    ("model", "version", "feature"),
+    merge="max",
+)
+PREDICTION_REFERENCE_ROWS = Family(
+    "scoring_prediction_reference_rows",
+    "Predictions behind the reference shares.",
+    "gauge",
+    ("model", "version"),
+    merge="max",
+)
+IN_FLIGHT = Family("scoring_requests_in_flight", "Scoring requests being worked on.", "gauge", ("service",))
+SHED = Family("scoring_requests_shed", "Requests answered 503 for want of room.", "counter", ("service",))
+MODEL_READY = Family("scoring_model_ready", "1 while a model version is loaded.", "gauge", ("service", "worker"))
+MODEL_INFO = Family(
+    "scoring_model_info", "Workers that serve a version.", "gauge", ("model", "version", "alias", "source")
+)
+MODEL_SWAPS = Family("scoring_model_swaps", "Versions swapped in after the first.", "counter", ("model",), merge="max")
+MODEL_REFUSALS = Family(
+    "scoring_model_refusals",
+    "Versions that stayed out or were rolled back (codes `guard_...`).",
+    "counter",
+    ("model", "code"),
+    merge="max",
+)
+DEPENDENCY_UP = Family(
+    "scoring_dependency_up", "1 while the last look at a dependency went well.", "gauge",
+    ("service", "worker", "dependency"),
+)  # fmt: skip
+PROCESS_START = Family(
+    "scoring_process_start_time_seconds", "Start, seconds since the epoch.", "gauge", ("service", "worker")
+)
+PROCESS_MEMORY = Family("scoring_process_resident_bytes", "Resident memory.", "gauge", ("service", "worker"))
+SERIES_DROPPED = Family("scoring_metric_series_dropped", "Series that found no room.", "gauge", ("service", "worker"))
+
+SHADOW_ROWS = Family(
+    "scoring_shadow_rows", "Rows scored by a challenger too.", "counter", ("model", "champion", "challenger")
+)
+SHADOW_AGREEING = Family(
+    "scoring_shadow_agreeing_rows",
+    "Of those, rows with the same decision; without decisions, within 1 %.",
+    "counter",
+    ("model", "champion", "challenger"),
+)
+SHADOW_DROPPED = Family(
+    "scoring_shadow_dropped_rows", "Rows that the challenger was too busy for.", "counter", ("model",)
+)
+SHADOW_SECONDS = Family(
+    "scoring_shadow_seconds", "A challenger's predict of a batch.", "histogram", ("model", "version"), _STAGE_BUCKETS
+)
+SHADOW_SHIFT = Family(
+    "scoring_shadow_difference",
+    "Sum of challenger - champion over the rows that both scored; over the rows it is the mean score shift.",
+    "gauge",
+    ("model", "champion", "challenger"),
+)
+
+FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 
 
-class RequestTimes(Collector):
-    """Request times of one service by route and status; their counts are the counts of requests.
+def measures_in(ledger: Ledger) -> Measures:
+    """Make the measures of a service over a ledger."""
+    return Measures(ledger, FAMILIES)
 
-    `Histogram.observe` takes 3 µs and a lock; one event loop needs no lock, and counts in a list.
-    """
 
-    _FAMILY = "scoring_request_seconds"
+class RequestTimes:
+    """Request times of one service by route and status; their counts are the counts of requests."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, measures: Measures) -> None:
         self._service = service
-        self._counts: dict[tuple[str, int], list[int]] = {}
-        self._seconds: dict[tuple[str, int], float] = {}
+        self._measures = measures
+        self._series: dict[tuple[str, int], Distribution] = {}
+
+    def expect(self, route: str, statuses: tuple[int, ...]) -> None:
+        """Show zeros from the start: `increase` does not see a series' first value."""
+        for status in statuses:
+            self._open(route, status)
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        key = (route, status)
-        counts = self._counts.get(key)
-        if counts is None:
-            counts = self._counts[key] = [0] * (len(_REQUEST_BUCKETS) + 1)
-            self._seconds[key] = 0.0
-        counts[bisect_left(_REQUEST_BUCKETS, seconds)] += 1
-        self._seconds[key] += seconds
+        series = self._series.get((route, status)) or self._open(route, status)
+        series.observe(seconds)
 
-    def collect(self) -> Iterable[Metric]:
-        """Give Prometheus the histogram."""
-        family = HistogramMetricFamily(
-            self._FAMILY,
-            "Time from a request's head to the end of its answer; its count is the count of requests.",
-            labels=("service", "route", "status"),
-        )
-        bounds = [*(str(bound) for bound in _REQUEST_BUCKETS), "+Inf"]
-        for (route, status), counts in list(self._counts.items()):
-            buckets = list(zip(bounds, itertools.accumulate(counts), strict=True))
-            family.add_metric((self._service, route, str(status)), buckets, self._seconds[route, status])
-        return [family]
+    def _open(self, route: str, status: int) -> Distribution:
+        series = self._measures.distribution(REQUEST_SECONDS, self._service, route, str(status))
+        self._series[route, status] = series
+        return series

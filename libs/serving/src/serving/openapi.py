@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
-from serving.operations import LiveAnswer, ModelAnswer, ReadyAnswer
+from serving.model_answers import HistoryAnswer, ModelAnswer
+from serving.operations import LiveAnswer, ReadyAnswer
 from serving.problems import Problem, ProblemAnswer
 from serving.service import Service
 from serving.settings import Settings
@@ -38,6 +39,21 @@ PROBLEM_RESPONSES: Mapping[int | str, dict[str, Any]] = {int(key): value for key
 """What `include_router` gives a service's own routes."""
 
 
+_WEBHOOK: dict[str, Any] = {
+    "operationId": "model_webhook",
+    "summary": "MLflow's registry webhook: an alias may have moved",
+    "description": "Signed by MLflow with the secret in `OFFERS_WEBHOOK_SECRET`; a delivery is taken once.",
+    "tags": ["operations"],
+    "security": [],
+    "parameters": [
+        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+        for name in ("X-MLflow-Signature", "X-MLflow-Delivery-Id", "X-MLflow-Timestamp")
+    ],
+    "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+    "responses": {"202": {"description": "Taken"}, **_problems((401, 403, 413, 500, 503))},
+}
+
+
 def declare(app: FastAPI, service: Service, settings: Settings, wire: Wire) -> None:
     """Make `app.openapi()` describe every route."""
     generate = app.openapi
@@ -59,6 +75,7 @@ def _completed(document: dict[str, Any], service: Service, settings: Settings, w
         LiveAnswer,
         ReadyAnswer,
         ModelAnswer,
+        HistoryAnswer,
         ProblemAnswer,
         *service.answers,
     )
@@ -78,6 +95,10 @@ def _completed(document: dict[str, Any], service: Service, settings: Settings, w
     paths["/v1/score"] = {"post": _scoring("score", f"Score {rows}", "ScoreRequest", "ScoreAnswer")}
     paths["/v1/score/bulk"] = {"post": _scoring("score_bulk", f"Score many, a row {rows}", "BulkRequest", "BulkAnswer")}
     paths["/v1/model"] = {"get": _reading("model", "What serves, what stayed out and why", "ModelAnswer")}
+    paths["/v1/model/history"] = {
+        "get": _reading("model_history", "Which alias moved when, and what became of it", "HistoryAnswer")
+    }
+    paths["/v1/model/webhook"] = {"post": _WEBHOOK}
     paths["/livez"] = {"get": _reading("livez", "The process answers", "LiveAnswer", is_open=True)}
     paths["/readyz"] = {"get": _reading("readyz", "The service can score", "ReadyAnswer", is_open=True)}
     paths["/metrics"] = {

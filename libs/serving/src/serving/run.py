@@ -10,6 +10,7 @@ import uvicorn
 from serving.app import create_app
 from serving.service import Service
 from serving.settings import Settings
+from serving.workers import run_workers
 
 __all__ = ["configure_logging", "run"]
 
@@ -20,6 +21,12 @@ def run(service: Service, settings: Settings | None = None) -> None:
     """Serve until the process is told to stop."""
     settings = settings or Settings()
     configure_logging(service.name, settings.log_level)
+    port = settings.port if settings.port is not None else service.port
+    if settings.workers > 1:
+        # Held, and not listened on: all workers get the same port, a chosen one too.
+        with listening_socket(settings.host, port) as held:
+            run_workers(settings.workers, held.getsockname()[1])
+        return
     config = uvicorn.Config(
         create_app(service, settings),
         loop="uvloop",
@@ -33,7 +40,7 @@ def run(service: Service, settings: Settings | None = None) -> None:
         backlog=_BACKLOG,
         timeout_graceful_shutdown=10,
     )
-    with listening_socket(settings.host, settings.port if settings.port is not None else service.port) as listener:
+    with listening_socket(settings.host, port) as listener:
         uvicorn.Server(config).run(sockets=[listener])
 
 

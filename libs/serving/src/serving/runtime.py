@@ -8,15 +8,19 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from inference import FeatureReader, LiveModel, Predictor
-from inference.contract import Contract
+from inference import LiveModel, Predictor
 from inference.errors import NoModelError
 from inference.watch import WatchState
 from serving.admission import Admission, Quota
 from serving.api_keys import ApiKeys
+from serving.ledger import Ledger
+from serving.lifecycle import follow_registry, open_predictor
+from serving.measures import Measures
+from serving.metrics import measures_in
 from serving.observing import ScoredCounts
 from serving.service import Service
 from serving.settings import Settings
+from serving.upkeep import Upkeep
 
 __all__ = [
     "CurrentResource",
@@ -62,6 +66,8 @@ class Runtime:
     models: ServedModels
     predictor: Predictor
     counts: ScoredCounts
+    measures: Measures
+    upkeep: Upkeep
     read_pool: ReadPool
 
     async def can_score(self, timeout_seconds: float = 1.0) -> None:
@@ -81,9 +87,10 @@ class Runtime:
 class Shell:
     """The application's hold on its runtime: empty until the lifespan has begun."""
 
-    __slots__ = ("_resource", "_runtime")
+    __slots__ = ("_resource", "_runtime", "measures")
 
-    def __init__(self) -> None:
+    def __init__(self, measures: Measures | None = None) -> None:
+        self.measures = measures or measures_in(Ledger())
         self._runtime: Runtime | None = None
         self._resource: object = None
 
@@ -104,7 +111,7 @@ class Shell:
         self, service: Service, settings: Settings, open_models: OpenModels, read_pool: ReadPool
     ) -> AsyncIterator[None]:
         """Hold an open runtime."""
-        async with open_runtime(service, settings, open_models, read_pool) as runtime:
+        async with open_runtime(service, settings, open_models, read_pool, self.measures) as runtime:
             self._runtime = runtime
             try:
                 if service.resources is None:
@@ -120,53 +127,35 @@ class Shell:
 
 @asynccontextmanager
 async def open_runtime(
-    service: Service, settings: Settings, open_models: OpenModels, read_pool: ReadPool
+    service: Service, settings: Settings, open_models: OpenModels, read_pool: ReadPool, measures: Measures
 ) -> AsyncIterator[Runtime]:
     """Read the keys, follow the model, and be ready to score. Raises `ApiKeyError`."""
     keys = ApiKeys.read(settings.keys_path)
-    counts = ScoredCounts(service.name)
-    async with open_models(service, settings) as models:
-        predictor = Predictor(models, service.postprocess, observers=(counts,))
+    counts = ScoredCounts(service.name, measures)
+    admission = Admission(settings.in_flight_max, settings.retry_after_seconds)
+    async with (
+        open_models(service, settings) as models,
+        open_predictor(models, service, settings, (counts,), measures) as predictor,
+    ):
+        runtime = Runtime(
+            service=service,
+            settings=settings,
+            keys=keys,
+            admission=admission,
+            quota=Quota(settings.quota_per_second, settings.quota_burst),
+            models=models,
+            predictor=predictor,
+            counts=counts,
+            measures=measures,
+            upkeep=Upkeep(service.name, measures, admission, counts, lambda: models.state),
+            read_pool=read_pool,
+        )
+        measuring = asyncio.create_task(runtime.upkeep.run(runtime.can_score), name="upkeep")
         try:
-            yield Runtime(
-                service=service,
-                settings=settings,
-                keys=keys,
-                admission=Admission(settings.in_flight_max, settings.retry_after_seconds),
-                quota=Quota(settings.quota_per_second, settings.quota_burst),
-                models=models,
-                predictor=predictor,
-                counts=counts,
-                read_pool=read_pool,
-            )
+            yield runtime
         finally:
-            await predictor.close()
-
-
-@asynccontextmanager
-async def follow_registry(service: Service, settings: Settings) -> AsyncIterator[ServedModels]:
-    """Follow the alias `champion` of the service's registered model, with features from the online store."""
-    from inference import ArtifactCache, ModelWatch, RegistryClient, WatchTiming
-    from online_features.reader import open_reader
-
-    async def reader_of(contract: Contract) -> FeatureReader:
-        return await open_reader(settings.redis_url, contract, settings.feast_project)
-
-    registry = RegistryClient(settings.mlflow_url)
-    watch = ModelWatch(
-        registry,
-        ArtifactCache(settings.cache_path),
-        service.name,
-        reader_of,
-        on_demand_modules=service.on_demand_modules,
-        timing=WatchTiming(poll_seconds=settings.registry_poll_seconds),
-    )
-    try:
-        await watch.start()
-        yield watch
-    finally:
-        await watch.close()
-        await registry.close()
+            measuring.cancel()
+            await asyncio.gather(measuring, return_exceptions=True)
 
 
 async def read_online_pool(settings: Settings, name: str) -> list[str]:

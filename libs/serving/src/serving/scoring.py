@@ -1,6 +1,7 @@
 """`POST /v1/score` and `POST /v1/score/bulk` as plain ASGI endpoints: bytes in, typed structs, bytes out."""
 
 import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -47,15 +48,20 @@ class ScoreEndpoint:
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises what `problem_of` maps."""
-        request = decode_json(self._decoder, await read_body(receive, self._body_bytes_max))
-        predictor = self._shell.runtime.predictor
+        body = await read_body(receive, self._body_bytes_max)
+        runtime, predictor = self._shell.runtime, self._shell.runtime.predictor
+        started = time.perf_counter()
+        request = decode_json(self._decoder, body)
+        runtime.counts.parse.observe(time.perf_counter() - started)
         keys = {entity: (getattr(request, entity),) for entity in self._entities}
         rows = await predictor.score(keys, request.features or None)
         if not rows.found[0]:
             raise problem(Problem.UNKNOWN_ENTITY)
         explanation = await explanation_of(predictor, rows) if request.explain else None
-        answer = self._answers.single(rows, [ids[0] for ids in keys.values()], explanation)
-        await send_json(send, _encoder.encode(answer))
+        started = time.perf_counter()
+        answer = _encoder.encode(self._answers.single(rows, [ids[0] for ids in keys.values()], explanation))
+        runtime.counts.serialise.observe(time.perf_counter() - started)
+        await send_json(send, answer)
 
 
 class BulkEndpoint:

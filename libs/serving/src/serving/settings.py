@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -27,6 +27,11 @@ class Settings(BaseSettings):
     workers: Count = 1
     """Processes that share the port."""
 
+    worker: Annotated[int, Field(ge=0)] = 0
+    """Place of this process among the workers; set by the process that starts them."""
+    counts_directory: Path | None = None
+    """Where workers keep what they count, so that each can tell the sum; set likewise."""
+
     redis_url: str = "redis://127.0.0.1:6380/0"
     """The online feature store."""
     feast_project: str = "offers"
@@ -35,6 +40,20 @@ class Settings(BaseSettings):
     """The model registry."""
     registry_poll_seconds: Positive = 5.0
     """How often the registry's aliases are looked at."""
+    webhook_secret: SecretStr | None = None
+    """Secret of MLflow's registry webhook to `/v1/model/webhook`; without one, deliveries are refused."""
+    webhook_window_seconds: Positive = 300.0
+    """How old a delivery may be."""
+    max_slowdown: Positive = 5.0
+    """A version that predicts so many times slower than what serves stays out."""
+    guard_window_seconds: Annotated[float, Field(ge=0)] = 120.0
+    """How long a new version is held against the one before, which stays loaded; 0 guards nothing."""
+    guard_min_rows: Count = 500
+    """Rows that the guard waits for, at most ten windows long, before it lets the version before go."""
+    challenger_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of batches that the challenger scores in shadow."""
+    canary_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of entities whose single scores the challenger answers."""
     model_cache: Path | None = None
     """Directory of the artefact cache; by default `cache/models` under `OFFERS_HOME`."""
 

@@ -29,16 +29,16 @@ _CSV_NULLS = (
 
 
 def frame_of_json(body: bytes) -> Frame:
-    """Read a JSON body: exactly one of the four forms, and optional `params`. Raises the 400 problem."""
+    """Read a JSON body: exactly one of the four forms. Raises the 400 problem.
+
+    `params` and other fields are let be, as MLflow does for a model that declares no parameters.
+    """
     message = decode_any_json(body)
     if not isinstance(message, dict):
         raise _refused("The body must be a JSON object.")
     found = [name for name in _FORMS if name in message]
     if len(found) != 1:
         raise _refused(f"The body must have exactly one of {', '.join(_FORMS)}.")
-    params = message.get("params")
-    if params is not None and not isinstance(params, dict):
-        raise _refused("params must be an object.")
     (name,) = found
     return _typed(_FORMS[name](name, message[name]))
 
@@ -102,12 +102,12 @@ def _of_inputs(name: str, value: object) -> dict[str, Sequence[object]]:
         return _of_records(name, value)
     if not isinstance(value, dict) or not value:
         raise _refused(f"{name} must be an object of columns, or a list of rows with named columns.")
-    if not any(isinstance(column, list | dict) for column in value.values()):
-        return {one: (scalar,) for one, scalar in value.items()}
-    lengths = {len(column) if isinstance(column, list) else None for column in value.values()}
-    if len(lengths) != 1 or None in lengths:
+    lengths = {len(column) for column in value.values() if isinstance(column, list)}
+    if len(lengths) > 1:
         raise _refused(f"{name} must have the same number of values in each column.")
-    return value
+    rows = lengths.pop() if lengths else 1
+    # A single value holds for every row.
+    return {one: column if isinstance(column, list) else (column,) * rows for one, column in value.items()}
 
 
 def _records(name: str, value: object) -> list[dict[str, object]]:

@@ -5,15 +5,17 @@ are dropped. A category may come as the contract's word, which MLflow itself cou
 """
 
 import asyncio
+import math
 from collections.abc import Mapping
 
 import msgspec
 import numpy as np
 
+from inference import FeatureSpec
 from inference.errors import FeatureStoreError, NoModelError
 from serving.foreign_protocols import ForeignAnswer, ForeignRequest, ForeignRoute
 from serving.given_features import columns_to_score, named, wanting_columns
-from serving.mlflow_scoring.frames import Frame, frame_of_csv, frame_of_json, frame_of_parquet
+from serving.mlflow_scoring.frames import Column, Frame, frame_of_csv, frame_of_json, frame_of_parquet
 from serving.problems import Problem, ProblemError, problem
 
 __all__ = ["MLFLOW_VERSION", "MlflowScoring"]
@@ -89,7 +91,8 @@ class MlflowScoring:
         wanting = wanting_columns(contract, frame)
         if wanting:
             raise problem(Problem.MALFORMED, f"Model is missing inputs: {named(wanting)}.")
-        columns = columns_to_score(contract, frame)
+        given = columns_to_score(contract, frame)
+        columns = {name: _values(contract.features[contract.position[name]], column) for name, column in given.items()}
         rows = len(next(iter(columns.values())))
         if rows == 0:
             raise problem(Problem.MALFORMED, "At least one row.")
@@ -98,6 +101,19 @@ class MlflowScoring:
         scored = await runtime.predictor.score_values(columns)
         # NaN becomes null.
         return ForeignAnswer(_encoder.encode({"predictions": scored.raw.astype(np.float64).tolist()}))
+
+
+def _values(feature: FeatureSpec, column: Column) -> Column:
+    """Read numbers that came as text, as MLflow does; a category's word and a time stay what they are."""
+    if isinstance(column, np.ndarray) or feature.dtype == "timestamp":
+        return column
+    if feature.dtype == "category" and any(value in feature.categories for value in column):
+        return column
+    try:
+        return np.array([math.nan if value is None else value for value in column], dtype=np.float64)
+    except (TypeError, ValueError):
+        # The predictor says which rule of the contract the column does not keep.
+        return column
 
 
 async def _frame(request: ForeignRequest) -> Frame:
