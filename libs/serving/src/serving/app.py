@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference.errors import InferenceError
+from serving.bulk import BulkEndpoint
 from serving.foreign_protocols import ForeignProtocols
 from serving.front import Front, RoutePolicy, problem_of_http
 from serving.ledger import Ledger
@@ -25,7 +26,7 @@ from serving.openapi import PROBLEM_RESPONSES, declare
 from serving.operations import Operations
 from serving.problems import ProblemError, problem_of, problem_response
 from serving.runtime import OpenModels, ReadPool, Shell, follow_registry, read_online_pool
-from serving.scoring import BulkEndpoint, ScoreEndpoint
+from serving.scoring import ScoreEndpoint
 from serving.service import Service
 from serving.settings import Settings
 from serving.validation import problem_of_validation
@@ -88,7 +89,7 @@ def create_app(
     model_routes = ModelRoutes(shell, settings)
     direct: dict[str, ASGIApp] = {
         "/v1/score": ScoreEndpoint(shell, settings, wire, service.entities),
-        "/v1/score/bulk": BulkEndpoint(shell, settings, wire),
+        "/v1/score/bulk": BulkEndpoint(shell, settings, service, wire),
     }
     app.router.routes[:0] = [
         *(Route(path, endpoint, methods=["POST"]) for path, endpoint in direct.items()),

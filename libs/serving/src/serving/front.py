@@ -41,7 +41,7 @@ class RoutePolicy:
     scores: bool = False
     """Takes a JSON body and a place among the requests in flight, and counts against the quota."""
     is_bulk: bool = False
-    """Has the long deadline."""
+    """Looks itself to media types, sizes and deadlines: a stream has no end that could be waited for."""
 
 
 _OTHER = RoutePolicy("other")
@@ -93,7 +93,6 @@ class Front:
         self._direct = direct
         self._times = times
         self._deadline = Deadline(settings.deadline_seconds)
-        self._bulk_deadline = Deadline(settings.bulk_deadline_seconds)
         # Unique with the time of the start in front; a UUID a request would cost 1 µs.
         self._request_ids = map("{}-{:x}".format, itertools.repeat(prediction_id()[:23]), itertools.count(1))
 
@@ -124,18 +123,22 @@ class Front:
             return
         runtime = self._shell.runtime
         client = runtime.keys.client(headers)
-        self._check_length(headers)
+        if not policy.is_bulk:
+            self._check_length(headers)
         if not policy.scores or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        require_json(headers)
+        if not policy.is_bulk:
+            require_json(headers)
         runtime.quota.take(client.name)
         app = self._direct.get(policy.route, self._app)
         admission = runtime.admission
         admission.enter()
         try:
-            deadline = self._bulk_deadline if policy.is_bulk else self._deadline
-            await deadline.hold(app(scope, self._bounded(headers, receive), send))
+            if policy.is_bulk:
+                await app(scope, receive, send)
+            else:
+                await self._deadline.hold(app(scope, self._bounded(headers, receive), send))
         finally:
             admission.leave()
 

@@ -5,7 +5,7 @@ from os import register_at_fork, urandom
 
 import numpy as np
 
-__all__ = ["prediction_id", "prediction_ids"]
+__all__ = ["prediction_id", "prediction_id_text", "prediction_ids"]
 
 _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype=np.uint8).reshape(256, 2)
 _LENGTH = 36
@@ -51,11 +51,16 @@ def prediction_id() -> str:
 
 def prediction_ids(count: int) -> list[str]:
     """`count` new ids of the same millisecond; about 0.2 µs each, where `prediction_id` takes 1 µs."""
+    joined = prediction_id_text(count).decode("ascii")
+    return [joined[start : start + _LENGTH] for start in range(0, _LENGTH * count, _LENGTH)]
+
+
+def prediction_id_text(count: int) -> bytes:
+    """`count` new ids, 36 characters each, without anything between them."""
     raw = np.frombuffer(urandom(16 * count), dtype=np.uint8).reshape(count, 16).copy()
     raw[:, :6] = np.frombuffer((time.time_ns() // 1_000_000).to_bytes(6), dtype=np.uint8)
     raw[:, 6] = raw[:, 6] & 0x0F | 0x70
     raw[:, 8] = raw[:, 8] & 0x3F | 0x80
     text = np.full((count, _LENGTH), ord("-"), dtype=np.uint8)
     text[:, _DIGITS] = _HEX[raw].reshape(count, 32)
-    joined = text.tobytes().decode("ascii")
-    return [joined[start : start + _LENGTH] for start in range(0, _LENGTH * count, _LENGTH)]
+    return text.tobytes()

@@ -1,7 +1,7 @@
 """JSON bodies in: raw bytes, at most so many, decoded straight into typed structs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -10,9 +10,10 @@ from starlette.types import Receive
 
 from serving.problems import FieldError, Problem, problem
 
-__all__ = ["decode_json", "read_body", "require_json"]
+__all__ = ["decode_json", "decode_lines", "read_body", "require_json"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _AT = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
@@ -55,8 +56,17 @@ def require_json(headers: Mapping[bytes, bytes]) -> None:
 
 def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """Decode a body; raises the 400 problem for what is not JSON, 422 for JSON of another form."""
+    return _decoded(decoder.decode, body)
+
+
+def decode_lines(decoder: msgspec.json.Decoder[T], body: bytes) -> list[T]:
+    """Decode NDJSON, likewise; a field starts with the row's number in brackets."""
+    return _decoded(decoder.decode_lines, body)
+
+
+def _decoded(decode: Callable[[bytes], U], body: bytes) -> U:
     try:
-        return decoder.decode(body)
+        return decode(body)
     except msgspec.ValidationError as error:
         raise problem(Problem.INVALID, errors=[_field_error(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError):

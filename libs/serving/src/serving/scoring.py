@@ -1,6 +1,5 @@
-"""`POST /v1/score` and `POST /v1/score/bulk` as plain ASGI endpoints: bytes in, typed structs, bytes out."""
+"""`POST /v1/score` as a plain ASGI endpoint: bytes in, typed structs, bytes out."""
 
-import asyncio
 import time
 from typing import Any
 
@@ -8,18 +7,16 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from inference import Predictor, ScoredRows
-from serving.answers import Answers, model_used
+from serving.answers import Answers
 from serving.problems import Problem, problem
 from serving.request_bodies import decode_json, read_body
 from serving.runtime import Shell
 from serving.settings import Settings
 from serving.wire import Explanation, Wire
 
-__all__ = ["BulkEndpoint", "ScoreEndpoint", "explanation_of", "send_json"]
+__all__ = ["ScoreEndpoint", "explanation_of", "send_json"]
 
 _encoder = msgspec.json.Encoder()
-_ENCODED_AT_ONCE = 512
-"""Rows encoded before others get their turn: about half a millisecond."""
 
 
 async def send_json(send: Send, body: bytes) -> None:
@@ -62,40 +59,3 @@ class ScoreEndpoint:
         answer = _encoder.encode(self._answers.single(rows, [ids[0] for ids in keys.values()], explanation))
         runtime.counts.serialise.observe(time.perf_counter() - started)
         await send_json(send, answer)
-
-
-class BulkEndpoint:
-    """Scores a list of entities; an unknown one does not fail its neighbours."""
-
-    def __init__(self, shell: Shell, settings: Settings, wire: Wire) -> None:
-        self._shell = shell
-        self._settings = settings
-        self._wire = wire
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(wire.bulk_request)
-        self._answers = Answers(wire)
-
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. Raises what `problem_of` maps."""
-        runtime = self._shell.runtime
-        request = decode_json(self._decoder, await read_body(receive, self._settings.body_bytes_max))
-        keys = self._wire.keys_of(request)
-        count = len(next(iter(keys.values())))
-        if count > self._settings.bulk_rows_max:
-            raise problem(Problem.TOO_LARGE, f"At most {self._settings.bulk_rows_max} rows.")
-        if count == 0:
-            model = model_used(runtime.models.current().version)
-            await send_json(send, _encoder.encode(self._wire.bulk_answer(model, [])))
-            return
-        rows = await runtime.predictor.score(keys)
-        await send_json(send, await self._encoded(rows))
-
-    async def _encoded(self, rows: ScoredRows) -> bytes:
-        """Encode as `bulk_answer` does, a slice at a time."""
-        parts: list[bytes] = []
-        for start in range(0, rows.n, _ENCODED_AT_ONCE):
-            part = rows.slice(start, min(start + _ENCODED_AT_ONCE, rows.n))
-            parts.append(_encoder.encode(self._answers.bulk_rows(part))[1:-1])
-            if rows.n > _ENCODED_AT_ONCE:
-                await asyncio.sleep(0)
-        model = _encoder.encode(model_used(rows.model))
-        return b'{"model":%b,"rows":[%b]}' % (model, b",".join(parts))

@@ -51,6 +51,8 @@ class Wire:
     bulk_request: type[msgspec.Struct]
     bulk_answer: type[msgspec.Struct]
     bulk_row: type[msgspec.Struct]
+    entity_keys: type[msgspec.Struct]
+    """A line of an NDJSON bulk request."""
     prediction: type[msgspec.Struct]
     prediction_fields: tuple[str, ...]
     keys_of: Callable[[Any], dict[str, Sequence[str]]]
@@ -106,6 +108,7 @@ def wire_of(service: Service) -> Wire:
             frozen=True,
         ),
         bulk_row=bulk_row,
+        entity_keys=pair,
         prediction=service.prediction,
         prediction_fields=service.prediction.__struct_fields__,
         keys_of=_ids_of(service) if single else _pairs_of(service),

@@ -1,5 +1,6 @@
 """Arrow IPC streams: ids in as string columns, scores out as typed columns. Importing this imports pyarrow: 40 MB."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,7 +140,7 @@ class ArrowWriter:
             ],
             metadata={"model": msgspec.json.encode(model_used(model))},
         )
-        self._sink = pa.BufferOutputStream()
+        self._sink = io.BytesIO()
         self._writer = pa.ipc.new_stream(self._sink, self._schema)
 
     def head(self) -> bytes:
@@ -157,10 +158,7 @@ class ArrowWriter:
             _prediction_ids(rows.n, unknown),
             *(pa.array(rows.keys[entity], pa.string()) for entity in self._entities),
             pa.DictionaryArray.from_arrays(pa.array(codes), _STATUSES),
-            *(
-                pa.array(rows.columns[name], kind, mask=unknown, from_pandas=True)
-                for name, kind in self._types.items()
-            ),
+            *(pa.array(rows.columns[name], kind, mask=unknown, from_pandas=True) for name, kind in self._types.items()),
             pa.array(rows.as_of_us, pa.timestamp("us", "UTC"), mask=no_time if unknown is None else no_time | unknown),
             self._named(rows.status, CellStatus.MISSING, unknown),
             self._named(rows.status, CellStatus.STALE, unknown),
@@ -179,7 +177,9 @@ class ArrowWriter:
 
     def _written(self) -> bytes:
         """Take what the writer has written so far."""
-        content: bytes = self._sink.getvalue().to_pybytes()
+        content = self._sink.getvalue()
+        self._sink.seek(0)
+        self._sink.truncate()
         return content
 
     def _named(self, status: NDArray[np.uint8], kind: CellStatus, unknown: NDArray[np.bool_] | None) -> Any:

@@ -94,10 +94,9 @@ class _Unzstd(_Bounded):
     def __init__(self) -> None:
         super().__init__()
         self._stream = self._new()
-        self._ended = False
 
     @staticmethod
-    def _new() -> zstandard.ZstdDecompressionObj:
+    def _new() -> "zstandard.ZstdDecompressionObj":
         return zstandard.ZstdDecompressor(max_window_size=_WINDOW_MAX).decompressobj()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
