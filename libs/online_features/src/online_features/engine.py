@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pyarrow as pa
+from feast import FileSource
 from feast.infra.common.materialization_job import MaterializationJobStatus, MaterializationTask
 from feast.infra.compute_engines.local.compute import LocalComputeEngine
 from feast.infra.compute_engines.local.job import LocalMaterializationJob
@@ -106,11 +107,15 @@ def _latest_streamed(offline_store: OfflineStore, request: dict[str, Any]) -> An
     """
     if not request["join_key_columns"]:
         return None
+    if not isinstance(request["data_source"], FileSource):
+        return None
     table: Any = getattr(offline_store.pull_all_from_table_or_query(**request), "table", None)
     if not hasattr(table, "to_pyarrow_batches"):
         return None
     keys, time = request["join_key_columns"], request["timestamp_field"]
-    latest = table.group_by(keys).aggregate(**{_LATEST: table[time].max()})
+    # A request of its own: DuckDB holds a common subexpression of both sides in memory, with all features.
+    times: Any = offline_store.pull_all_from_table_or_query(**request | {"feature_name_columns": []})
+    latest = times.table.group_by(keys).aggregate(**{_LATEST: times.table[time].max()})
     conditions = [table[key] == latest[key] for key in keys]
     return table.semi_join(latest, [*conditions, table[time] == latest[_LATEST]])
 
@@ -118,5 +123,13 @@ def _latest_streamed(offline_store: OfflineStore, request: dict[str, Any]) -> An
 def _batches(rows: Any) -> Iterator[pa.RecordBatch]:  # an Ibis table or an Arrow table
     if isinstance(rows, pa.Table):
         yield from rows.to_batches(max_chunksize=_BATCH_ROWS)
+        return
+    import ibis  # type: ignore[import-untyped]  # published without types
+
+    backend = ibis.get_backend(rows)
+    if backend.name == "duckdb":
+        # Ibis's own `to_pyarrow_batches` executes first, which holds the whole result in memory; a DuckDB relation
+        # is computed as it is read.
+        yield from backend.con.sql(backend.compile(rows)).to_arrow_reader(_BATCH_ROWS)
     else:
         yield from rows.to_pyarrow_batches(chunk_size=_BATCH_ROWS)
