@@ -22,6 +22,17 @@ _RETRY_AFTER = {
 }
 _SCORING = (400, 401, 404, 413, 415, 422, 429, 500, 503, 504)
 _READING = (401, 500, 503)
+_STREAMS = (
+    "A JSON body is answered at once. Bodies of `application/x-ndjson` (an object with the join keys a line) and "
+    "`application/vnd.apache.arrow.stream` (a string column a join key, buffers uncompressed) are streams without a "
+    "bound on rows: read the answer while you send. `Accept` chooses the form of the answer, else it is that of the "
+    "request; bodies may have `Content-Encoding` gzip or zstd, streams answer in what `Accept-Encoding` allows.\n\n"
+    'An NDJSON answer is a line `{"model": …}`, then a line a row as in the JSON form. An Arrow answer has the '
+    "columns `prediction_id`, the join keys, `status`, the prediction's fields, `as_of`, `missing` and `stale`, and "
+    "`model` as JSON in the schema's metadata. What fails before the first row is a problem with its status; later, "
+    'NDJSON ends with a line `{"problem": …}`, and Arrow and JSON are cut off before the end of the chunked body. '
+    "All rows of an answer are scored by one model version."
+)
 _SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
 
 
@@ -94,6 +105,7 @@ def _completed(document: dict[str, Any], service: Service, settings: Settings, w
     rows = "a candidate" if service.entities == ("candidate_id",) else "a pair of job and candidate"
     paths["/v1/score"] = {"post": _scoring("score", f"Score {rows}", "ScoreRequest", "ScoreAnswer")}
     paths["/v1/score/bulk"] = {"post": _scoring("score_bulk", f"Score many, a row {rows}", "BulkRequest", "BulkAnswer")}
+    paths["/v1/score/bulk"]["post"]["description"] = _STREAMS
     paths["/v1/model"] = {"get": _reading("model", "What serves, what stayed out and why", "ModelAnswer")}
     paths["/v1/model/history"] = {
         "get": _reading("model_history", "Which alias moved when, and what became of it", "HistoryAnswer")
