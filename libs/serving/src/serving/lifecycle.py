@@ -13,6 +13,7 @@ from inference import (
     LiveModel,
     ModelWatch,
     Observer,
+    OpenReader,
     Predictor,
     Promotion,
     PromotionHistory,
@@ -70,14 +71,13 @@ class Lifecycle:
 
 
 @asynccontextmanager
-async def follow_registry(service: Service, settings: Settings) -> AsyncIterator[Lifecycle]:
-    """Follow the aliases of the service's registered model, with features from the online store."""
+async def follow_registry(
+    service: Service, settings: Settings, open_reader: OpenReader | None = None
+) -> AsyncIterator[Lifecycle]:
+    """Follow the aliases of the service's registered model, with features from the online store by default."""
     from inference import RegistryClient
-    from online_features.reader import open_reader
 
-    async def reader_of(contract: Contract) -> FeatureReader:
-        return await open_reader(settings.redis_url, contract, settings.feast_project)
-
+    reader_of = open_reader or _online_store(settings)
     registry = RegistryClient(settings.mlflow_url)
     cache = ArtifactCache(settings.cache_path)
     history = PromotionHistory(settings.cache_path / "history", service.name)
@@ -116,6 +116,15 @@ async def follow_registry(service: Service, settings: Settings) -> AsyncIterator
             stack.push_async_callback(challenger.close)
             await challenger.start()
         yield Lifecycle(champion, challenger, shadow, history)
+
+
+def _online_store(settings: Settings) -> OpenReader:
+    async def reader_of(contract: Contract) -> FeatureReader:
+        from online_features.reader import open_reader
+
+        return await open_reader(settings.redis_url, contract, settings.feast_project)
+
+    return reader_of
 
 
 @asynccontextmanager
