@@ -15,7 +15,8 @@ def write_prometheus_configuration(settings: LocalSettings) -> Path:
     """Write `$OFFERS_HOME/prometheus/prometheus.yml`: same jobs and rules, local addresses, no Alertmanager."""
     configuration: dict[str, Any] = yaml.safe_load(_SOURCE.read_text())
     configuration.pop("alerting", None)
-    configuration["rule_files"] = [str(_SOURCE.parent / Path(name).name) for name in configuration["rule_files"]]
+    patterns = [str(Path(name).relative_to("/etc/prometheus")) for name in configuration["rule_files"]]
+    configuration["rule_files"] = [str(path) for name in patterns for path in sorted(_SOURCE.parent.glob(name))]
     for job in configuration["scrape_configs"]:
         for group in job["static_configs"]:
             group["targets"] = [_local(settings, target) for target in group["targets"]]

@@ -128,7 +128,7 @@ def test_modules_and_programs_that_commands_name_exist() -> None:
 def test_dashboards_and_rules_ask_only_for_metrics_that_services_have() -> None:
     sources = "".join(path.read_text() for path in ROOT.glob("libs/*/src/*/*.py"))
     defined = {re.sub(r"_total$", "", name) for name in re.findall(r'"(scoring_[a-z_]+)"', sources)}
-    asked = (ROOT / "deploy/prometheus/rules.yml").read_text()
+    asked = "".join(path.read_text() for path in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
     asked += "".join(path.read_text() for path in (ROOT / "deploy/grafana/dashboards").glob("*.json"))
 
     for name in re.findall(r"\bscoring_[a-z_]+", asked):

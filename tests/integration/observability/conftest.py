@@ -1,0 +1,116 @@
+"""A running service, and Prometheus' own binaries."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[3]
+_HERE = Path(__file__).parent
+
+
+def binary(name: str) -> str:
+    """Find a binary of Debian's package prometheus; in CI it must be there."""
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is missing: install Debian's package prometheus")
+        pytest.skip(f"no {name} on this machine")
+    return found
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    return binary("promtool")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not _holds(condition):
+        assert time.monotonic() < until, "not in time"
+        time.sleep(0.1)
+
+
+def _holds(condition: Callable[[], object]) -> bool:
+    try:
+        return bool(condition())
+    except httpx.HTTPError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    url: str
+    key: str
+    pid: int
+
+
+@contextmanager
+def process(command: list[str], environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    started = subprocess.Popen(command, env={**os.environ, **(environment or {})})
+    try:
+        yield started
+    finally:
+        started.send_signal(signal.SIGTERM)
+        try:
+            started.wait(20)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Four workers on one port."""
+    sys.path.insert(0, str(_HERE))
+    try:
+        import stand_in
+    finally:
+        sys.path.remove(str(_HERE))
+    stand_in.make(tmp_path / "model")
+    key, port = "k" * 32, free_port()
+    (tmp_path / "api-key").write_text(key)
+    (tmp_path / "api-key").chmod(0o600)
+    environment = {"OFFERS_HOME": str(tmp_path), "OFFERS_PORT": str(port), "OFFERS_WORKERS": "4"}
+    url = f"http://127.0.0.1:{port}"
+    with process([sys.executable, str(_HERE / "stand_in.py"), str(tmp_path / "model")], environment) as started:
+        wait_for(
+            lambda: 'scoring_model_ready{service="hourly_rate",worker="3"} 1.0' in httpx.get(f"{url}/metrics").text
+        )
+        yield Served(url, key, started.pid)
+
+
+@contextmanager
+def prometheus(directory: Path, configuration: str) -> Iterator[str]:
+    """A Prometheus over `directory / data`; gives its address."""
+    program, port = binary("prometheus"), free_port()
+    file = directory / "prometheus.yml"
+    file.write_text(configuration)
+    command = [
+        program,
+        f"--config.file={file}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--storage.tsdb.retention.time=10y",
+        "--log.level=warn",
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with process(command):
+        wait_for(lambda: httpx.get(f"{url}/-/ready").status_code == 200)
+        yield url
