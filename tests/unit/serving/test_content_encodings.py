@@ -21,7 +21,7 @@ def raw_deflate(body: bytes) -> bytes:
     [
         ("", BODY),
         ("identity", BODY),
-        ("gzip", gzip.compress(BODY)),
+        ("gzip", gzip.compress(BODY, mtime=0)),
         ("deflate", zlib.compress(BODY)),
         ("deflate", raw_deflate(BODY)),
         ("gzip", compress(BODY, "gzip")),
@@ -38,10 +38,10 @@ def test_every_form_unfolds_to_the_body(encoding: str, folded: bytes) -> None:
         ("br", BODY, 415),
         ("gzip", BODY, 400),
         ("gzip", b"", 400),
-        ("gzip", gzip.compress(BODY)[:-1], 400),
-        ("gzip", gzip.compress(BODY) + b"more", 400),
+        ("gzip", gzip.compress(BODY, mtime=0)[:-1], 400),
+        ("gzip", gzip.compress(BODY, mtime=0) + b"more", 400),
         ("deflate", BODY, 400),
-        ("gzip", gzip.compress(BODY + b"x"), 413),
+        ("gzip", gzip.compress(BODY + b"x", mtime=0), 413),
     ],
 )
 def test_what_does_not_unfold_is_a_problem(encoding: str, folded: bytes, status: int) -> None:
