@@ -36,7 +36,12 @@ class Process:
     def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
         with log.open("ab") as sink:
             self.process = subprocess.Popen(
-                command, env={**os.environ, **environment}, stdout=sink, stderr=sink, start_new_session=True
+                command,
+                env={**os.environ, **environment},
+                cwd=HERE.parents[1],
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
             )
         self.log = log
 
@@ -70,9 +75,8 @@ class Mlflow:
         self.process: Process | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.home}/mlflow.db", "--serve-artifacts"]
-        command += ["--artifacts-destination", str(self.home / "artifacts")]
+        command = [sys.executable, "-m", "deploy.local.mlflow_server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--database", f"sqlite:///{self.home}/mlflow.db", "--artifacts", str(self.home / "artifacts")]
         environment = {
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",

@@ -150,6 +150,7 @@ class ModelWatch:
         """Tags of the held version that the registry has not taken yet."""
         self._held_tag_seen = False
         self._judged_at = 0.0
+        self._remembering = asyncio.Lock()
         self._retry_at: dict[str, float] = {}
         self._signal = 0
         self._look_now = asyncio.Event()
@@ -366,7 +367,7 @@ class ModelWatch:
             live = self._standby[1]
             self._return_to_standby(registered)
             self._tell(registered, "live", left, live)
-            await asyncio.to_thread(self._cache.remember, registered, self._state.alias)
+            await self._remember_serving()
             return
         source: Source = "cache"
         before = self._live
@@ -391,7 +392,7 @@ class ModelWatch:
             return
         self._swap(registered, live, "registry")
         self._tell(registered, "live", before, live)
-        await asyncio.to_thread(self._cache.remember, registered, self._state.alias)
+        await self._remember_serving()
 
     async def _load(self, registered: RegisteredVersion, directory: Path, source: Source) -> LiveModel:
         origin = VersionOrigin(registered.name, registered.version, self._state.alias, registered.run_id, source)
@@ -468,12 +469,18 @@ class ModelWatch:
         _log.error("model_rolled_back", extra={"model": bad.name, "version": bad.version, "code": code.value,
                                                "reason": reason, "to": standby[0].version})  # fmt: skip
         self._tell(bad, "rolled_back", standby[1], left, code=code, reason=reason)
-        self._spawn(self._finish_rollback(bad, standby[0]))
+        self._spawn(self._finish_rollback(bad))
 
-    async def _finish_rollback(self, bad: RegisteredVersion, to: RegisteredVersion) -> None:
-        await asyncio.to_thread(self._cache.remember, to, self._state.alias)
+    async def _finish_rollback(self, bad: RegisteredVersion) -> None:
+        await self._remember_serving()
         await self._tag(bad.version, self._held_tags)
         self._cache.signal(bad.name)
+
+    async def _remember_serving(self) -> None:
+        """Let a restart find what serves now: a rollback may overtake the promotion that it undoes."""
+        async with self._remembering:
+            if self._serving is not None:
+                await asyncio.to_thread(self._cache.remember, self._serving, self._state.alias)
 
     def _stop_serving(self) -> None:
         live, self._live, self._serving = self._live, None, None
@@ -538,9 +545,9 @@ class ModelWatch:
         for listener in self._listeners:
             listener(promotion)
         if self._history is not None:
-            self._spawn(self._remember(self._history, promotion))
+            self._spawn(self._write_down(self._history, promotion))
 
-    async def _remember(self, history: PromotionHistory, promotion: Promotion) -> None:
+    async def _write_down(self, history: PromotionHistory, promotion: Promotion) -> None:
         try:
             await asyncio.to_thread(history.append, promotion)
         except OSError as error:

@@ -1,0 +1,173 @@
+import dataclasses
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from inference import GuardLimits, LiveModel, ModelVersion, ScoredRows, StageTimings
+from inference.contract import ReferenceBins
+from inference.errors import RefusalCode
+from inference.guard import RecentScores, Trial, population_stability
+from inference.testing import live_model
+
+LIMITS = GuardLimits(window_seconds=10, min_rows=200)
+
+
+@pytest.fixture(scope="module")
+def live(model_directory: Path) -> LiveModel:
+    return live_model(model_directory)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def batch(version: ModelVersion, output: NDArray[np.float64], seconds: float = 1e-4) -> ScoredRows:
+    n = len(output)
+    return ScoredRows(
+        n=n,
+        raw=output,
+        columns={"estimate": output},
+        found=np.ones(n, dtype=np.bool_),
+        degraded=np.zeros(n, dtype=np.bool_),
+        status=np.zeros((n, 0), dtype=np.uint8),
+        as_of_us=np.zeros(n, dtype=np.int64),
+        keys={},
+        features=np.zeros((n, 0)),
+        matrix=np.zeros((n, 0)),
+        model=version,
+        timings=StageTimings(n, seconds, 0.0, 0.0),
+    )
+
+
+def trial_of(version: ModelVersion, before: RecentScores, clock: Clock | None = None) -> Trial:
+    return Trial(version, version, before, LIMITS, clock or Clock())
+
+
+def filled(version: ModelVersion, *, centre: float = 0.0, seconds: float = 1e-4, seed: int = 0) -> RecentScores:
+    recent, rng = RecentScores(), np.random.default_rng(seed)
+    for _ in range(100):
+        recent.add(batch(version, rng.normal(centre, 1, 10), seconds))
+    return recent
+
+
+def run(trial: Trial, *, centre: float = 0.0, seconds: float = 1e-4, seed: int = 1) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        trial.observe(batch(trial.version, rng.normal(centre, 1, 10), seconds))
+
+
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_a_version_that_does_the_same_breaks_nothing(live: LiveModel, seed: int) -> None:
+    trial = trial_of(live.version, filled(live.version))
+    run(trial, seed=seed)
+
+    assert trial.breach() is None
+    assert trial.state.shift is not None
+
+
+def test_answers_that_are_no_numbers_are_errors(live: LiveModel) -> None:
+    trial = trial_of(live.version, filled(live.version))
+    trial.observe(batch(live.version, np.full(60, np.nan)))
+    breach = trial.breach()
+
+    assert breach is not None
+    assert breach.code is RefusalCode.GUARD_ERRORS
+    assert "60 of 60 rows" in breach.reason
+
+
+def test_three_failed_batches_are_enough_and_two_are_not(live: LiveModel) -> None:
+    trial = trial_of(live.version, filled(live.version))
+    trial.fail(1)
+    trial.fail(1)
+    early = trial.breach()
+    trial.fail(1)
+    breach = trial.breach()
+
+    assert early is None
+    assert breach is not None
+    assert breach.code is RefusalCode.GUARD_ERRORS
+
+
+def test_what_fails_as_often_as_before_is_not_the_versions_fault(live: LiveModel) -> None:
+    before = filled(live.version)
+    before.fail(1000)
+    trial = trial_of(live.version, before)
+    run(trial)
+    for _ in range(10):
+        trial.fail(10)
+
+    assert trial.breach() is None
+
+
+def test_slower_batches_of_like_size_are_a_breach(live: LiveModel) -> None:
+    trial = trial_of(live.version, filled(live.version, seconds=1e-3))
+    run(trial, seconds=1e-2)
+    breach = trial.breach()
+
+    assert breach is not None
+    assert breach.code is RefusalCode.GUARD_LATENCY
+    assert "10.0 times" in breach.reason
+
+
+def test_a_slowdown_below_the_floor_is_noise(live: LiveModel) -> None:
+    trial = trial_of(live.version, filled(live.version, seconds=1e-5))
+    run(trial, seconds=1e-4)
+
+    assert trial.breach() is None
+
+
+def test_shifted_predictions_are_a_breach(live: LiveModel) -> None:
+    trial = trial_of(live.version, filled(live.version))
+    run(trial, centre=2.0)
+    breach = trial.breach()
+
+    assert breach is not None
+    assert breach.code is RefusalCode.GUARD_SHIFT
+
+
+def test_predictions_as_the_versions_own_training_said_are_none(live: LiveModel) -> None:
+    edges = tuple(2 + np.linspace(-2, 2, 9))
+    rng = np.random.default_rng(5)
+    counts = np.bincount(np.searchsorted(edges, rng.normal(2, 1, 10_000), side="right"), minlength=11)
+    shares = tuple(float(share) for share in counts / counts.sum())
+    bins = ReferenceBins(tuple(map(float, edges)), shares, 10_000)
+    output = msgspec.structs.replace(live.version.contract.output, bins=bins)
+    contract = msgspec.structs.replace(live.version.contract, output=output)
+    trial = trial_of(dataclasses.replace(live.version, contract=contract), filled(live.version))
+    run(trial, centre=2.0)
+
+    assert trial.breach() is None
+
+
+def test_the_window_goes_on_while_rows_are_few(live: LiveModel) -> None:
+    clock = Clock()
+    trial = trial_of(live.version, filled(live.version), clock)
+    clock.now += 11
+    quiet = trial.is_over
+    run(trial)
+    busy = trial.is_over
+    nobody = trial_of(live.version, filled(live.version), clock)
+    clock.now += 101
+
+    assert (quiet, busy, nobody.is_over) == (False, True, True)
+
+
+def test_only_the_latest_values_are_kept(live: LiveModel) -> None:
+    recent = RecentScores()
+    for start in range(0, 20_000, 500):
+        recent.add(batch(live.version, np.arange(start, start + 500, dtype=np.float64)))
+
+    assert sorted(recent.values) == list(range(20_000 - 4096, 20_000))
+
+
+def test_psi_is_the_textbooks() -> None:
+    psi = population_stability(np.array([0.5, 0.5]), np.array([0.25, 0.75]))
+
+    assert psi == pytest.approx(-0.25 * np.log(0.5) + 0.25 * np.log(1.5), rel=1e-12)
