@@ -1,5 +1,6 @@
 """A running service, and Prometheus' own binaries."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -8,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
@@ -114,3 +117,30 @@ def prometheus(directory: Path, configuration: str) -> Iterator[str]:
     with process(command):
         wait_for(lambda: httpx.get(f"{url}/-/ready").status_code == 200)
         yield url
+
+
+@pytest.fixture(name="prometheus")
+def prometheus_over(tmp_path: Path) -> Callable[[str], AbstractContextManager[str]]:
+    """Start a Prometheus over the test's directory with a configuration."""
+    return partial(prometheus, tmp_path)
+
+
+@pytest.fixture(name="wait_for")
+def waiting() -> Callable[..., None]:
+    return wait_for
+
+
+@pytest.fixture
+def load() -> Callable[[Path], ModuleType]:
+    """Import a script by its path."""
+
+    def loaded(path: Path) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"deployed_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    return loaded

@@ -1,9 +1,9 @@
 """Drift as counts: every feature and the main prediction of each scored row, in the contract's reference bins.
 
-Rows gather in a buffer and are binned together, since a search in 1,000 rows costs little more than in one.
+Count blocks of hundreds of rows: each call costs 150 µs for 40 columns, and a row of a block of 1,000 about 1 µs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from inference.contract import Contract, FeatureSpec, ReferenceBins
 
-__all__ = ["BinCounts", "BinnedColumn", "DriftBuffer", "bin_names", "main_column"]
+__all__ = ["BinCounts", "BinnedColumn", "bin_names", "main_column"]
 
-_BLOCK_ROWS = 1024
 _COMPARED = 16
 MISSING_BIN = "missing"
 
@@ -54,53 +53,6 @@ class BinCounts:
         # Rows become contiguous columns once; a strided search costs twice as much.
         values = [*features.T.take(self._positions, axis=0), output]
         return [_count(edges, column) for edges, column in zip(self._edges, values, strict=False)]
-
-
-class DriftBuffer:
-    """Gathers rows of one model version and counts them in blocks. Belongs to one thread."""
-
-    __slots__ = ("_block_rows", "_counts", "_features", "_output", "_rows", "totals")
-
-    def __init__(self, contract: Contract, block_rows: int = _BLOCK_ROWS) -> None:
-        self._counts = BinCounts(contract)
-        self._block_rows = block_rows
-        # Parts are kept as they come: copying each into place takes 2 µs, joining a thousand 0.1 µs each.
-        self._features: list[NDArray[np.float64]] = []
-        self._output: list[NDArray[np.float64]] = []
-        self._rows = 0
-        self.totals: list[NDArray[np.int64]] = [
-            np.zeros(len(column.bins.shares), dtype=np.int64) for column in self._counts.columns
-        ]
-        """Rows by bin of each column, up to the last `flush`."""
-
-    @property
-    def columns(self) -> Sequence[BinnedColumn]:
-        """What is counted, in the order of `totals`."""
-        return self._counts.columns
-
-    @property
-    def has_output(self) -> bool:
-        """Whether the last column is the main output."""
-        return self._counts.has_output
-
-    def add(self, features: NDArray[np.float64], output: NDArray[np.float64]) -> None:
-        """Take n rows, features before defaults."""
-        self._features.append(features)
-        self._output.append(output)
-        self._rows += len(output)
-        if self._rows >= self._block_rows:
-            self.flush()
-
-    def flush(self) -> None:
-        """Count what has gathered."""
-        if not self._rows:
-            return
-        counted = self._counts.count(np.concatenate(self._features), np.concatenate(self._output))
-        for total, counts in zip(self.totals, counted, strict=True):
-            np.add(total, counts, out=total)
-        self._features.clear()
-        self._output.clear()
-        self._rows = 0
 
 
 def main_column(name: str, columns: Mapping[str, NDArray[np.generic]], raw: NDArray[np.float64]) -> NDArray[np.float64]:

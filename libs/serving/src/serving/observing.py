@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import CellStatus, ModelVersion, ScoredRows
-from inference.drift import DriftBuffer, main_column
+from inference.drift import BinCounts, main_column
 from serving import metrics
 from serving.measures import Measures
 
 __all__ = ["ScoredCounts"]
+
+_BLOCK_ROWS = 1024
 
 
 class _VersionCounts:
@@ -25,7 +27,9 @@ class _VersionCounts:
         self.missing = np.asarray(measures.spread(metrics.FEATURE_CELLS, (*labels, "missing"), stored))
         self.stale = np.asarray(measures.spread(metrics.FEATURE_CELLS, (*labels, "stale"), stored))
         self.age = measures.distribution(metrics.FEATURE_AGE, *labels)
-        self.drift = DriftBuffer(contract)
+        self.drift = BinCounts(contract)
+        self._waiting: list[ScoredRows] = []
+        self._rows_waiting = 0
         self.output_name = contract.output.name
         self.bins: list[NDArray[np.float64]] = []
         last = len(self.drift.columns) - 1 if self.drift.has_output else -1
@@ -42,37 +46,43 @@ class _VersionCounts:
             measures.cells(sample, *series)[0] = float(column.bins.rows)
 
     def count(self, batch: ScoredRows) -> None:
-        status, features, degraded, as_of_us = batch.status, batch.features, batch.degraded, batch.as_of_us
-        output = main_column(self.output_name, batch.columns, batch.raw)
+        """Count rows at once, so that a killed process has told them; what is in them waits for a block."""
         known = int(np.count_nonzero(batch.found))
+        self.rows[0] += known
         if known < batch.n:
             self.unknown[0] += batch.n - known
-            if not known:
-                return
-            found = batch.found
-            status, features, output = status[found], features[found], output[found]
-            degraded, as_of_us = degraded[found], as_of_us[found]
-        self.rows[0] += known
-        self.degraded[0] += int(np.count_nonzero(degraded))
-        if status.any():
-            self.missing += np.count_nonzero(status == CellStatus.MISSING, axis=0)
-            self.stale += np.count_nonzero(status == CellStatus.STALE, axis=0)
-        now_us = time.time_ns() // 1000
-        # Rows of a batch share few times of materialisation.
-        for as_of, times in _counted(as_of_us):
-            if as_of:
-                self.age.observe(max(now_us - as_of, 0) / 1e6, times)
-        self.drift.add(features, output)
+        self._waiting.append(batch)
+        self._rows_waiting += batch.n
+        if self._rows_waiting >= _BLOCK_ROWS:
+            self.flush()
 
     def flush(self) -> None:
-        self.drift.flush()
-        for cells, counted in zip(self.bins, self.drift.totals, strict=True):
+        batches = self._waiting
+        if not batches:
+            return
+        self._waiting, self._rows_waiting = [], 0
+        found = np.concatenate([batch.found for batch in batches])
+        status = np.concatenate([batch.status for batch in batches])[found]
+        self.degraded[0] += int(np.count_nonzero(np.concatenate([batch.degraded for batch in batches])[found]))
+        np.add(self.missing, np.count_nonzero(status == CellStatus.MISSING, axis=0), out=self.missing)
+        np.add(self.stale, np.count_nonzero(status == CellStatus.STALE, axis=0), out=self.stale)
+        now_us = time.time_ns() // 1000
+        # Rows share few times of materialisation.
+        as_of_us = np.concatenate([batch.as_of_us for batch in batches])[found]
+        values, counts = np.unique(as_of_us, return_counts=True)
+        for as_of, times in zip(values.tolist(), counts.tolist(), strict=True):
+            if as_of:
+                self.age.observe(max(now_us - as_of, 0) / 1e6, times)
+        outputs = [main_column(self.output_name, batch.columns, batch.raw) for batch in batches]
+        features = np.concatenate([batch.features for batch in batches])
+        for cells, counted in zip(
+            self.bins, self.drift.count(features[found], np.concatenate(outputs)[found]), strict=True
+        ):
             np.add(cells, counted, out=cells)
-            counted[:] = 0
 
 
 class ScoredCounts:
-    """An observer of the predictor. Drift reaches the counters by `flush`; the rest is counted at once."""
+    """An observer of the predictor. What is in the rows reaches the counters by `flush`, or with 1,024 rows."""
 
     def __init__(self, service: str, measures: Measures) -> None:
         self._measures = measures
@@ -96,7 +106,7 @@ class ScoredCounts:
         self._postprocess.observe(batch.timings.postprocess_seconds)
 
     def flush(self) -> None:
-        """Count what drift's buffers hold."""
+        """Count what waits."""
         for version in self._versions.values():
             version.flush()
 
@@ -105,10 +115,3 @@ class ScoredCounts:
         if counts is None:
             counts = self._versions[version.digest] = _VersionCounts(version, self._measures)
         return counts
-
-
-def _counted(times_us: NDArray[np.int64]) -> list[tuple[int, int]]:
-    if len(times_us) == 1:
-        return [(int(times_us[0]), 1)]
-    values, counts = np.unique(times_us, return_counts=True)
-    return list(zip(values.tolist(), counts.tolist(), strict=True))
