@@ -300,6 +300,8 @@ async def test_a_stream_is_read_no_faster_than_its_answers_are_taken(serve: Any)
 
     async def receive() -> dict[str, Any]:
         nonlocal taken
+        if taken == 20:
+            await asyncio.Event().wait()  # as a server does: after the body only a disconnect comes
         taken += 1
         return {"type": "http.request", "body": lines(served, [3] * 2048), "more_body": taken < 20}
 
