@@ -153,9 +153,9 @@ def test_alias_moves_by_polling_and_by_webhook_go_unnoticed(world: World) -> Non
     assert max(polled) <= 6.0
     assert max(pushed) <= 1.0
     assert world.served.model()["swaps"] == POLLED_MOVES + MOVES
-    assert [move["outcome"] for move in world.served.history()[: MOVES + POLLED_MOVES]] == ["live"] * (
-        MOVES + POLLED_MOVES
-    )
+    # The answer shows the newest hundred.
+    outcomes = [move["outcome"] for move in world.served.history()[: MOVES + POLLED_MOVES]]
+    assert outcomes == ["live"] * min(MOVES + POLLED_MOVES, 100)
 
 
 def _changed(directory: Path, change: Callable[[Any], Any]) -> None:

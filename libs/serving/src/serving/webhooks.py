@@ -1,5 +1,15 @@
 """MLflow's signed registry webhook: an alias may have moved, so the watch looks now and not at its turn.
 
+It is registered once a service, with the secret that the service has in `OFFERS_WEBHOOK_SECRET`:
+
+    curl -X POST $OFFERS_MLFLOW_URL/api/2.0/mlflow/webhooks -H 'content-type: application/json' -d '{
+      "name": "residency", "url": "http://127.0.0.1:8001/v1/model/webhook", "secret": "…",
+      "events": [{"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}]}'
+
+MLflow delivers to public HTTPS addresses only, unless its server runs with MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https
+and MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true; MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY, a Fernet key, must outlive its
+restarts. One process of a machine passes a delivery on to the others; other machines need a webhook each, or poll.
+
 A delivery is only believed to be a reason to look: what is served comes from the registry itself.
 """
 
