@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from inference.contract import ReferenceBins
-from inference.drift import BinCounts, bin_names, main_column
+from inference.drift import BinCounts, bin_names
+from inference.scored import main_column
 from inference.testing import tiny_features, tiny_model
 
 NUMBER = ReferenceBins(edges=(1.0, 2.0, 3.0), shares=(0.2, 0.2, 0.2, 0.2, 0.2), rows=100)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from inference.errors import InferenceError, NoModelError
 from inference.features import FeatureRows
-from inference.guard import main_output
 from inference.model import LiveModel, ModelSource, ModelVersion
 from inference.predictor import Predictor
 from inference.scored import PostProcess, ScoredRows
@@ -52,7 +51,7 @@ class Comparison:
 
     def add(self, champion: ScoredRows, columns: Mapping[str, NDArray[np.generic]], output: NDArray[np.float64]) -> int:
         """Count a batch, of which the challenger gave `columns` and main `output`; gives how many rows agree."""
-        before = main_output(champion)
+        before = champion.main_output
         counted = champion.found & np.isfinite(before) & np.isfinite(output)
         difference = (output - before)[counted]
         n = len(difference)
@@ -314,5 +313,5 @@ def _agree(
         agree &= champion.columns[name] == columns[name]
     if discrete:
         return agree
-    before = main_output(champion)
+    before = champion.main_output
     return np.abs(output - before) <= _RELATIVE * np.maximum(np.abs(before), np.abs(output))

@@ -3,7 +3,6 @@
 Count blocks of hundreds of rows: each call costs 150 µs for 40 columns, and a row of a block of 1,000 about 1 µs.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from inference.contract import Contract, FeatureSpec, ReferenceBins
 
-__all__ = ["BinCounts", "BinnedColumn", "bin_names", "main_column"]
+__all__ = ["BinCounts", "BinnedColumn", "bin_names"]
 
 _COMPARED = 16
 MISSING_BIN = "missing"
@@ -53,15 +52,6 @@ class BinCounts:
         # Rows become contiguous columns once; a strided search costs twice as much.
         values = [*features.T.take(self._positions, axis=0), output]
         return [_count(edges, column) for edges, column in zip(self._edges, values, strict=False)]
-
-
-def main_column(name: str, columns: Mapping[str, NDArray[np.generic]], raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the main output (n,): the column that the contract's output names, else the first number, else `raw`."""
-    named = columns.get(name)
-    for column in columns.values() if named is None else (named, *columns.values()):
-        if column.dtype.kind in "fiu":
-            return column.astype(np.float64, copy=False)
-    return raw
 
 
 def _count(edges: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from inference.errors import RefusalCode
 from inference.model import ModelVersion
 from inference.scored import ScoredRows
 
-__all__ = ["Breach", "GuardLimits", "RecentScores", "Trial", "TrialState", "main_output", "population_stability"]
+__all__ = ["Breach", "GuardLimits", "RecentScores", "Trial", "TrialState", "population_stability"]
 
 _SAMPLES = 256
 _VALUES = 4096
@@ -81,7 +81,7 @@ class RecentScores:
         if times is None:
             times = self.seconds[size] = deque(maxlen=_SAMPLES)
         times.append(timings.features_seconds + timings.model_seconds + timings.postprocess_seconds)
-        values = main_output(batch)[batch.found]
+        values = batch.main_output[batch.found]
         finite = np.isfinite(values)
         self.rows += len(values)
         self.errors += len(values) - int(np.count_nonzero(finite))
@@ -197,17 +197,6 @@ class Trial:
             return None
         reason = f"the predictions' PSI is {self._shift:.2f} above noise over {len(now)} rows"
         return Breach(RefusalCode.GUARD_SHIFT, f"{reason}, against version {self.against.version} and training")
-
-
-def main_output(batch: ScoredRows) -> NDArray[np.float64]:
-    """(n,): the column that the contract's output names, else the first number, else the booster's output."""
-    columns = batch.columns
-    named = columns.get(batch.model.contract.output.name)
-    candidates = columns.values() if named is None else (named, *columns.values())
-    for column in candidates:
-        if column.dtype.kind in "fiu":
-            return column.astype(np.float64, copy=False)
-    return batch.raw
 
 
 def population_stability(expected: NDArray[np.float64], observed: NDArray[np.float64]) -> float:

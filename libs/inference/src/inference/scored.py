@@ -11,7 +11,7 @@ from inference.contract import OutputSpec
 from inference.features import CellStatus
 from inference.model import ModelVersion
 
-__all__ = ["FailureObserver", "Observer", "PostProcess", "ScoredRows", "StageTimings", "concatenate"]
+__all__ = ["FailureObserver", "Observer", "PostProcess", "ScoredRows", "StageTimings", "concatenate", "main_column"]
 
 PostProcess = Callable[[NDArray[np.float64], OutputSpec], dict[str, NDArray[np.generic]]]
 """(n,) booster outputs to columns of (n,), row by row: the names are those of the wire's `prediction` object."""
@@ -54,6 +54,11 @@ class ScoredRows:
     model: ModelVersion
     timings: StageTimings
     """Of the batch that these rows were scored in."""
+
+    @property
+    def main_output(self) -> NDArray[np.float64]:
+        """(n,): the column that the contract's output names, else the first number, else `raw`."""
+        return main_column(self.model.contract.output.name, self.columns, self.raw)
 
     def missing(self, row: int) -> list[str]:
         """Name the stored features that the store does not have for a row."""
@@ -131,3 +136,12 @@ def concatenate(parts: Sequence[ScoredRows]) -> ScoredRows:
             postprocess_seconds=sum(part.timings.postprocess_seconds for part in parts),
         ),
     )
+
+
+def main_column(name: str, columns: Mapping[str, NDArray[np.generic]], raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the main output (n,): the column that the contract's output names, else the first number, else `raw`."""
+    named = columns.get(name)
+    for column in columns.values() if named is None else (named, *columns.values()):
+        if column.dtype.kind in "fiu":
+            return column.astype(np.float64, copy=False)
+    return raw

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import CellStatus, ModelVersion, ScoredRows
-from inference.drift import BinCounts, main_column
+from inference.drift import BinCounts
 from serving import metrics
 from serving.measures import Measures
 
@@ -30,7 +30,6 @@ class _VersionCounts:
         self.drift = BinCounts(contract)
         self._waiting: list[ScoredRows] = []
         self._rows_waiting = 0
-        self.output_name = contract.output.name
         self.bins: list[NDArray[np.float64]] = []
         last = len(self.drift.columns) - 1 if self.drift.has_output else -1
         for position, column in enumerate(self.drift.columns):
@@ -73,7 +72,7 @@ class _VersionCounts:
         for as_of, times in zip(values.tolist(), counts.tolist(), strict=True):
             if as_of:
                 self.age.observe(max(now_us - as_of, 0) / 1e6, times)
-        outputs = [main_column(self.output_name, batch.columns, batch.raw) for batch in batches]
+        outputs = [batch.main_output for batch in batches]
         features = np.concatenate([batch.features for batch in batches])
         for cells, counted in zip(
             self.bins, self.drift.count(features[found], np.concatenate(outputs)[found]), strict=True
