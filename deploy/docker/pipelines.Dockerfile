@@ -1,6 +1,6 @@
 # Pipelines and the MLflow server: docker build -f deploy/docker/pipelines.Dockerfile .
 FROM python:3.11-slim
-RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev libgomp1 && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --create-home --home-dir /var/lib/offers offers
 WORKDIR /opt/offers
 COPY requirements /opt/offers/requirements

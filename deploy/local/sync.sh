@@ -1,8 +1,10 @@
 #!/bin/sh
 # Makes .venv hold exactly what requirements/dev.lock says. Needs a Python >= 3.11 and nothing else.
 set -eu
-stamp=.venv/.synced # a copy of the lock that was installed
-if [ -x .venv/bin/python ] && cmp -s requirements/dev.lock "$stamp"; then
+stamp=.venv/.synced # a copy of what was installed and built
+sources='requirements/dev.lock libs/inference/pyproject.toml libs/inference/src/inference/boosters/forest.c'
+# shellcheck disable=SC2086
+if [ -x .venv/bin/python ] && cat $sources | cmp -s - "$stamp"; then
     exit 0
 fi
 
@@ -30,4 +32,5 @@ fi
 echo "installing requirements/dev.lock"
 # The certificates of the system: a company mirror is known to it, and not to the list that uv brings along.
 .venv/bin/uv pip sync --quiet --system-certs --python .venv/bin/python requirements/dev.lock
-cp requirements/dev.lock "$stamp"
+# shellcheck disable=SC2086
+cat $sources >"$stamp"

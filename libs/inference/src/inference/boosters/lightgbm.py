@@ -3,12 +3,15 @@
 import ctypes
 import threading
 import weakref
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.boosters.forest import Forest, Tree, compile_forest
+from inference.boosters.lightgbm_trees import read_lightgbm_trees
 from inference.boosters.protocol import check_matrix
 from inference.boosters.shared_library import open_shared_library
 from inference.errors import ArtifactError, BoosterError
@@ -28,8 +31,11 @@ call, about 15 µs, which the fast single-row handle does once."""
 class LightGBMBooster:
     """A LightGBM model file. `predict` is bit-equal to `lightgbm.Booster.predict`."""
 
-    def __init__(self, path: Path, *, bulk_rows: int = 4096, bulk_threads: int = 1) -> None:
-        """Load the file; calls of at least `bulk_rows` rows use `bulk_threads` OpenMP threads, smaller ones one."""
+    def __init__(self, path: Path, *, bulk_rows: int = 4096, bulk_threads: int = 1, compiled: bool = True) -> None:
+        """Load the file.
+
+        Where trees are not `compiled`, calls of at least `bulk_rows` rows use `bulk_threads` OpenMP threads.
+        """
         library = _library()
         self._library = library
         handle, trees = ctypes.c_void_p(), ctypes.c_int()
@@ -67,6 +73,12 @@ class LightGBMBooster:
             _ref(self._length),
             ctypes.c_void_p(self._result.ctypes.data),
         )
+        self._forest = self._compile(path) if compiled else None
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `forest.c` walks the trees, rather than the library."""
+        return self._forest is not None
 
     @property
     def num_features(self) -> int:
@@ -77,6 +89,11 @@ class LightGBMBooster:
         """(n, m) float64 to (n,), objective's transform applied. Raises `BoosterError`."""
         if matrix.ndim != 2 or matrix.shape[1] != self._columns:
             check_matrix(matrix, self._columns)
+        if self._forest is not None:
+            return self._forest.predict(check_matrix(matrix, self._columns))
+        return self._predict_by_library(matrix)
+
+    def _predict_by_library(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         n = len(matrix)
         out = np.empty(n, dtype=np.float64)
         if n <= _SINGLE_ROWS:
@@ -93,6 +110,13 @@ class LightGBMBooster:
         if len(matrix):
             self._predict_matrix(matrix, _CONTRIBUTIONS, b"num_threads=1", out)
         return out
+
+    def _compile(self, path: Path) -> Forest | None:
+        def build(library: ctypes.CDLL) -> tuple[Forest, Sequence[Tree]]:
+            trees, transform, scale = read_lightgbm_trees(path.read_text(encoding="utf-8"))
+            return Forest(library, trees, self._columns, transform=transform, scale=scale), trees
+
+        return compile_forest(build, self._predict_by_library, self._columns, path.name)
 
     def _predict_rows(self, matrix: NDArray[np.float64], out: NDArray[np.float64]) -> None:
         row, result, call, arguments = self._row, self._result, self._predict_row, self._row_arguments

@@ -16,6 +16,11 @@ class Booster(Protocol):
         """Columns of the matrix."""
         ...
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `forest.c` walks the trees, rather than the library."""
+        ...
+
     def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, m) float64 to (n,): what the library's own `predict` returns, bit by bit. Raises `BoosterError`."""
         ...

@@ -6,14 +6,17 @@ XGBoost computes in float32: values are rounded to it on the way in, and results
 import ctypes
 import json
 import weakref
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.boosters.forest import Forest, Tree, compile_forest
 from inference.boosters.protocol import check_matrix
 from inference.boosters.shared_library import open_shared_library
+from inference.boosters.xgboost_trees import read_xgboost_trees
 from inference.errors import ArtifactError, BoosterError
 
 __all__ = ["XGBoostBooster"]
@@ -30,7 +33,7 @@ _CONTRIBUTIONS = json.dumps(
 class XGBoostBooster:
     """An XGBoost model file (JSON or UBJSON). `predict` is bit-equal to `xgboost.Booster.inplace_predict`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, compiled: bool = True) -> None:
         library = _library()
         self._library = library
         handle = ctypes.c_void_p()
@@ -46,6 +49,14 @@ class XGBoostBooster:
         columns = ctypes.c_uint64()
         self._call("XGBoosterGetNumFeature", handle, _ref(columns))
         self._columns = columns.value
+        self._forest = (
+            compile_forest(self._build, self._predict_by_library, self._columns, path.name) if compiled else None
+        )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `forest.c` walks the trees, rather than the library."""
+        return self._forest is not None
 
     @property
     def num_features(self) -> int:
@@ -55,6 +66,16 @@ class XGBoostBooster:
     def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, m) float64 to (n,), objective's transform applied. Raises `BoosterError`."""
         matrix = check_matrix(matrix, self._columns)
+        return self._predict_by_library(matrix) if self._forest is None else self._forest.predict(matrix)
+
+    def _build(self, library: ctypes.CDLL) -> tuple[Forest, Sequence[Tree]]:
+        length, content = ctypes.c_uint64(), ctypes.c_char_p()
+        self._call("XGBoosterSaveModelToBuffer", self._handle, b'{"format": "json"}', _ref(length), _ref(content))
+        model = read_xgboost_trees(ctypes.string_at(content, length.value))
+        forest = Forest(library, model.trees, self._columns, base=model.base, transform=model.transform, float32=True)
+        return forest, model.trees
+
+    def _predict_by_library(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         if not len(matrix):
             return np.empty(0, dtype=np.float64)
         result, shape, dimensions = ctypes.POINTER(ctypes.c_float)(), _Shape(), ctypes.c_uint64()
