@@ -115,6 +115,17 @@ def test_concurrent_writers_leave_the_newest_row_of_each_entity(valkey: Any, fea
     assert set(years(feast_store("race"), *ids)) == {19.0}
 
 
+def test_a_block_of_new_and_known_entities_keeps_the_newest_rows(feast_store: Make) -> None:
+    """Many rows at once: what the store has none of is set without a comparison."""
+    store = apply(feast_store("known"))
+    ids = [f"c{i}" for i in range(700)]
+    store.write_to_online_store("profile", profile(1.0, 10, candidate="c3"))
+
+    store.write_to_online_store("profile", pd.concat([profile(2.0, 5)] * len(ids)).assign(candidate_id=ids))
+
+    assert [years(store, *some) for some in (["c3"], ["c2", "c300", "c699"])] == [[1.0], [2.0, 2.0, 2.0]]
+
+
 def test_rows_stay_readable_when_a_view_changes(feast_store: Make) -> None:
     store = apply(feast_store("change"))
     store.write_to_online_store("profile", market.frames(3)["profile"])
@@ -222,5 +233,6 @@ def test_a_restarted_server_needs_no_new_store(own_valkey: Any, feast_store: Mak
     server.stop()
     server.start()
     store.write_to_online_store("profile", frame)
+    store.write_to_online_store("profile", frame.assign(years=2.0))
 
-    assert years(store, "c0") == [1.0]
+    assert years(store, "c0") == [2.0]

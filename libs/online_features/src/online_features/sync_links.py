@@ -5,7 +5,6 @@ every option is an argument of the redis-py client; `unix_socket_path=…` stand
 """
 
 import json
-from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -90,53 +89,52 @@ def _address(nodes: list[tuple[str, int]]) -> dict[str, Any]:
 
 
 class ClientSender:
-    """Sends ready-made script calls over connections of a redis-py client, so that its TLS and log-in are used."""
+    """Sends ready-made commands over connections of a redis-py client, so that its TLS and log-in are used."""
 
     def __init__(self, client: Any, *, cluster: bool) -> None:
         self._client = client
         self.cluster = cluster
         self._loaded = False
 
-    def send(self, frames: list[tuple[bytes, int]]) -> int:
-        """Send (command, slot) pairs, return the sum of the replies. Raises redis-py's errors."""
+    def send(self, frames: list[tuple[bytes, int]]) -> list[int]:
+        """Send (command, slot) pairs, return the replies in order. Raises redis-py's errors."""
         if not self._loaded:
             self._client.script_load(NEWEST_WINS)
             self._loaded = True
         try:
             if not self.cluster:
                 return _pipeline(self._client.connection_pool, [frame for frame, _ in frames])
-            by_node: dict[str, list[bytes]] = {}
-            for frame, slot in frames:
-                by_node.setdefault(self._client.nodes_manager.get_node_from_slot(slot).name, []).append(frame)
-            total = 0
-            for name, mine in by_node.items():
+            by_node: dict[str, list[int]] = {}
+            for place, (_, slot) in enumerate(frames):
+                by_node.setdefault(self._client.nodes_manager.get_node_from_slot(slot).name, []).append(place)
+            replies = [0] * len(frames)
+            for name, places in by_node.items():
                 node = self._client.get_node(node_name=name)
-                total += _pipeline(self._client.get_redis_connection(node).connection_pool, mine)
+                pool = self._client.get_redis_connection(node).connection_pool
+                mine = _pipeline(pool, [frames[place][0] for place in places])
+                for place, reply in zip(places, mine, strict=True):
+                    replies[place] = reply
         except Exception:
             # A server that restarted has no script, a cluster that moved a slot has another node: start afresh.
             self._loaded = False
             raise
-        return total
+        return replies
 
 
-def _pipeline(pool: Any, frames: list[bytes]) -> int:
+def _pipeline(pool: Any, frames: list[bytes]) -> list[int]:
     connection = pool.get_connection()
-    waiting: deque[None] = deque()
-    total = 0
+    replies: list[int] = []
     try:
-        for frame in frames:
+        for sent, frame in enumerate(frames, 1):
             connection.send_packed_command([frame])
-            waiting.append(None)
-            if len(waiting) == _IN_FLIGHT:
-                waiting.popleft()
-                total += connection.read_response()
-        while waiting:
-            waiting.popleft()
-            total += connection.read_response()
+            if sent - len(replies) == _IN_FLIGHT:
+                replies.append(int(connection.read_response()))
+        while len(replies) < len(frames):
+            replies.append(int(connection.read_response()))
     except BaseException:
         # Replies may still be under way: the connection cannot be used again.
         connection.disconnect()
         raise
     finally:
         pool.release(connection)
-    return int(total)
+    return replies
