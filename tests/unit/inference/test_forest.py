@@ -18,6 +18,8 @@ Matrix = NDArray[np.float64]
 
 COLUMNS = 6
 CATEGORIES = 40
+ZERO = 1.0000000180025095e-35
+"""LightGBM cuts between 0 and small numbers here."""
 LIGHTGBM_OBJECTIVES = ("regression", "regression_l1", "quantile", "huber", "poisson", "binary", "cross_entropy")
 XGBOOST_OBJECTIVES = ("reg:squarederror", "binary:logistic")
 
@@ -76,7 +78,7 @@ def test_compiled_trees_give_the_librarys_bits(
     values = st.one_of(
         st.floats(allow_infinity=False, width=32),
         st.integers(-3, 70).map(float),
-        st.sampled_from([0.0, -0.0, -0.5, 63.5, 64.0, 1e-40, 3e9, 1e300, float("nan")]),
+        st.sampled_from([0.0, -0.0, -0.5, 63.5, 64.0, 1e-40, -ZERO, ZERO, 3e9, 1e300, float("nan")]),
     )
     rows = data.draw(st.sampled_from([0, 1, 7, 8, 9, 64, 71, 130]))
     matrix = data.draw(arrays(np.float64, (rows, COLUMNS), elements=values, fill=values))

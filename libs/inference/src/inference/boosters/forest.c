@@ -39,6 +39,7 @@ typedef struct {
     int64_t width; /* columns of a given row */
     double base;   /* where a sum starts */
     double scale;  /* of the transform */
+    double zero;   /* values no further from 0 than this are 0 */
     int32_t transform;
     int32_t narrow; /* values and sums are float32 */
 } Forest;
@@ -56,6 +57,8 @@ static void prepare(const Forest *forest, const double *given, double *row)
         double *to = row + half * width;
         for (int64_t i = 0; i < width; i++) {
             double value = forest->narrow ? (double)(float)given[i] : given[i];
+            if (fabs(value) <= forest->zero)
+                value = 0.0;
             uint64_t bit = 0;
             switch (columns[i]) {
             case UNUSED:

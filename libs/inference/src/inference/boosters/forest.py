@@ -77,6 +77,7 @@ class _Forest(ctypes.Structure):
         ("width", ctypes.c_int64),
         ("base", ctypes.c_double),
         ("scale", ctypes.c_double),
+        ("zero", ctypes.c_double),
         ("transform", ctypes.c_int32),
         ("narrow", ctypes.c_int32),
     )
@@ -94,9 +95,13 @@ class Forest:
         base: float = 0.0,
         transform: Transform = Transform.IDENTITY,
         scale: float = 1.0,
+        zero: float = 0.0,
         float32: bool = False,
     ) -> None:
-        """`width` columns a row; sums start at `base`; with `float32`, inputs and sums are rounded to it."""
+        """`width` columns a row; sums start at `base`; with `float32`, inputs and sums are rounded to it.
+
+        A value no further from 0 than `zero` counts as 0.
+        """
         sizes = [2 * len(tree.columns) + 1 for tree in trees]
         roots = np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint32)
         nodes = np.empty(int(roots[-1]), dtype=_NODE)
@@ -113,7 +118,7 @@ class Forest:
         )
         addresses = [array.ctypes.data for array in self._arrays]
         self._width = width
-        self._forest = _Forest(*addresses, len(trees), width, base, scale, transform, float32)
+        self._forest = _Forest(*addresses, len(trees), width, base, scale, zero, transform, float32)
         self._reference = ctypes.byref(self._forest)
         self._predict = library.forest_predict
         # An array's address takes 1 µs to ask for: a few rows go through arrays whose addresses are known.

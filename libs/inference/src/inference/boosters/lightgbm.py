@@ -23,6 +23,8 @@ _ROW_MAJOR = 1
 _NORMAL, _CONTRIBUTIONS = 0, 3
 _ALL_TREES = -1
 
+_ZERO = float(np.float32(1e-35))
+"""`kZeroThreshold`: LightGBM takes a row for sparse, and what is no larger for absent, that is 0."""
 _SINGLE_ROWS = 8
 """Up to so many rows are predicted one by one: `PredictForMat` parses its parameters and builds a predictor at each
 call, about 15 µs, which the fast single-row handle does once."""
@@ -114,7 +116,8 @@ class LightGBMBooster:
     def _compile(self, path: Path) -> Forest | None:
         def build(library: ctypes.CDLL) -> tuple[Forest, Sequence[Tree]]:
             trees, transform, scale = read_lightgbm_trees(path.read_text(encoding="utf-8"))
-            return Forest(library, trees, self._columns, transform=transform, scale=scale), trees
+            forest = Forest(library, trees, self._columns, transform=transform, scale=scale, zero=_ZERO)
+            return forest, trees
 
         return compile_forest(build, self._predict_by_library, self._columns, path.name)
 
