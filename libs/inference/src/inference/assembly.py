@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,8 +24,7 @@ class Override:
     values: Mapping[int, float]
 
 
-@dataclass(frozen=True, slots=True)
-class AssembledRows:
+class AssembledRows(msgspec.Struct, frozen=True, eq=False, gc=False):
     """n rows, ready for the booster."""
 
     features: NDArray[np.float64]

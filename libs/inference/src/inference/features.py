@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +23,7 @@ class CellStatus(IntEnum):
     STALE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureRows:
+class FeatureRows(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Stored features of n rows, in the order of the contract's stored features (f of them).
 
     A missing or stale cell is NaN in `matrix`; defaults are the predictor's business, so that a missing value is

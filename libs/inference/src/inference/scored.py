@@ -1,9 +1,9 @@
 """Scored rows: what a caller of the predictor gets, and what observers see."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +17,7 @@ PostProcess = Callable[[NDArray[np.float64], OutputSpec], dict[str, NDArray[np.g
 """(n,) booster outputs to columns of (n,), row by row: the names are those of the wire's `prediction` object."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageTimings:
+class StageTimings(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Where the time of one batch went, in seconds."""
 
     rows: int
@@ -28,8 +27,8 @@ class StageTimings:
     postprocess_seconds: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ScoredRows:
+# Structs, not dataclasses: with so many fields a frozen dataclass takes 2 µs to make, and each caller gets its slice.
+class ScoredRows(msgspec.Struct, frozen=True, eq=False, gc=False):
     """n rows scored by one model version."""
 
     n: int
