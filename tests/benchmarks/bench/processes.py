@@ -24,7 +24,11 @@ SERVER_CORE, LOAD_CORE = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 
 STOP_SECONDS = 10.0
 READY_SECONDS = 120.0
-PIN = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); os.execvp(sys.argv[2], sys.argv[2:])"
+PIN = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
+    "os.sched_setaffinity(0, {int(sys.argv[1])}); os.execvp(sys.argv[2], sys.argv[2:])"
+)
+"""Bound to a core, and ended (SIGTERM) by the kernel when the benchmark is killed."""
 QUIET = {
     "FEAST_USAGE": "False",
     "BENTOML_DO_NOT_TRACK": "True",

@@ -26,7 +26,8 @@ class _Block:
     __slots__ = ("as_of", "found", "matrix", "stale")
 
     def __init__(self, n: int, width: int) -> None:
-        self.matrix = np.full((n, width), np.nan)
+        # Not filled: hardly a value is missing, and whoever has none to write writes NaN.
+        self.matrix = np.empty((n, width))
         self.found = np.zeros(n, dtype=np.bool_)
         self.as_of = np.full(n, _NEVER, dtype=np.int64)
         self.stale: list[tuple[slice, NDArray[np.bool_]]] = []
@@ -100,6 +101,7 @@ class RowsBuilder:
         for number, view in enumerate(entity.views if n else ()):
             mine = values[number * n : (number + 1) * n]
             if None in mine:
+                block.matrix[:, view.columns] = np.nan
                 present = [value for value in mine if value is not None]
                 if not present:
                     continue
@@ -114,6 +116,7 @@ class RowsBuilder:
         if rows is not None:
             self._fill_layout(block, view, view.current, rows, places)
             return
+        block.matrix[:, view.columns] = np.nan
         by_head: dict[int, list[int]] = {}
         for i, value in enumerate(values):
             by_head.setdefault(int.from_bytes(value[:8], "little"), []).append(i)
@@ -138,7 +141,9 @@ class RowsBuilder:
         places: NDArray[np.intp] | None,
     ) -> None:
         whole = places is None
-        target = block.matrix[:, view.columns] if whole else np.full((len(rows), _width(view)), np.nan)
+        target = block.matrix[:, view.columns] if whole else np.empty((len(rows), _width(view)))
+        if not decoder.complete:
+            target[:] = np.nan
         decoder.fill(target, rows)
         event_us = rows["event"]
         if view.ttl_us:

@@ -44,7 +44,7 @@ class ViewDecoder:
     width: int
     """k"""
     complete: bool
-    """All wanted features are there, so that `row` works."""
+    """All wanted features are there: `fill` writes every column, and `row` works."""
     _take: Callable[[tuple[Any, ...]], tuple[Any, ...]]
     _row_categories: tuple[tuple[int, dict[int, float]], ...]
     _no_nulls: bytes
@@ -115,7 +115,7 @@ class ViewDecoder:
         return rows if (rows["head"] == self.layout.head).all() else None
 
     def fill(self, block: NDArray[np.float64], rows: NDArray[np.void]) -> None:
-        """Decode n rows into `block` (n, k), which holds NaN."""
+        """Decode n rows into `block` (n, k); columns that the layout lacks stay as they are."""
         for copy in self.copies:
             block[:, copy.target] = rows[copy.group][:, copy.source]
         if self.category_targets.size:
