@@ -68,7 +68,7 @@ _FAMILIES: Final = np.asarray(ROLE_FAMILIES, dtype=np.int64)
 
 
 def pair_fit(values: Values) -> dict[str, NDArray[np.float64]]:
-    """Say how a person's profile and a job fit.
+    """Say how a person's profile and a job fit. Arrays of one value stand for that value in every row.
 
     `pair_skill_overlap` = |person ∩ job| in skills; `pair_skill_overlap_share` = |person ∩ job| / |job|, NaN for a job
     without skills; `pair_rate_ratio` = desired_rate_yen / job_rate_max_yen, NaN unless the budget is above 0;

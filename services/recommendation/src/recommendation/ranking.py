@@ -94,8 +94,9 @@ def preselection(candidates: Mapping[str, Column], job: Mapping[str, float]) -> 
     over the budget, minus 0.01 an hour a week of difference. It decides who is scored, never in which order.
     """
     n = len(next(iter(candidates.values())))
+    # One value of the job meets all candidates: what concerns the job alone is computed once.
     pairs = {
-        name: candidates[name] if name in candidates else np.full(n, job.get(name, np.nan)) for name in PAIR_FIT_INPUTS
+        name: candidates[name] if name in candidates else np.full(1, job.get(name, np.nan)) for name in PAIR_FIT_INPUTS
     }
     fit = pair_fit(pairs)
     over_budget = np.maximum(fit["pair_rate_ratio"] - 1.0, 0.0)
