@@ -156,9 +156,10 @@ def uvicorn(python: Path, folder: Path, port: int) -> list[str]:
 
 
 def feast_serve(launch: Launch) -> list[str]:
-    """Command line of Feast's feature server."""
+    """Command line of Feast's feature server; by default it resets its connections every 1,000 requests or so."""
     repository = ["-c", str(launch.paths.feast_repository)]
     options = ["--host", "127.0.0.1", "--port", str(launch.port), "--no-access-log", "--workers", "1"]
+    options += ["--max-requests", "0", "--max-requests-jitter", "0"]
     return [str(launch.python), "-m", "feast.cli.cli", *repository, "serve", *options]
 
 
