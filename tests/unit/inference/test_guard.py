@@ -123,6 +123,18 @@ def test_a_slowdown_below_the_floor_is_noise(live: LiveModel) -> None:
     assert trial.breach() is None
 
 
+def test_the_time_of_a_streams_chunk_is_not_judged(live: LiveModel) -> None:
+    """It tells how many streams there are."""
+    before, rng = RecentScores(), np.random.default_rng(0)
+    for _ in range(100):
+        before.add(batch(live.version, rng.normal(0, 1, 2048), 1e-3))
+    trial = trial_of(live.version, before)
+    for _ in range(100):
+        trial.observe(batch(live.version, rng.normal(0, 1, 2048), 1.0))
+
+    assert trial.breach() is None
+
+
 def test_shifted_predictions_are_a_breach(live: LiveModel) -> None:
     trial = trial_of(live.version, filled(live.version))
     run(trial, centre=2.0)

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 _KEPT = 20
 _RELATIVE = 0.01
 _NORMAL_95 = 1.959964
+_ROW_ARRAYS = ("raw", "found", "degraded", "status", "as_of_us", "features", "matrix")
 
 
 @dataclass(slots=True)
@@ -109,6 +110,8 @@ class ShadowLimits:
 
     share: float = 0.1
     """Of the champion's batches."""
+    batch_rows: int = 512
+    """Of a longer batch, a stretch of so many rows at a random place is scored."""
     waiting_batches: int = 16
     """Batches that may wait for the challenger; further ones are dropped and counted."""
 
@@ -170,6 +173,7 @@ class Shadow:
             return
         if live.version.digest == batch.model.digest:
             return
+        batch = _stretch(batch, self.limits.batch_rows)
         try:
             waiting.put_nowait(batch)
         except asyncio.QueueFull:
@@ -258,6 +262,17 @@ def is_canary(keys: Mapping[str, Sequence[str]], share: float) -> bool:
     named = "\x1f".join(keys[key][0] for key in sorted(keys)).encode()
     place = int.from_bytes(hashlib.blake2b(named, digest_size=8).digest(), "big")
     return place < share * 2**64
+
+
+def _stretch(batch: ScoredRows, rows: int) -> ScoredRows:
+    if batch.n <= rows:
+        return batch
+    start = random.randrange(batch.n - rows + 1)  # noqa: S311  # a sample, no secret
+    part = batch.slice(start, start + rows)
+    # Copies: views would hold the whole batch for as long as it waits.
+    arrays = {name: getattr(part, name).copy() for name in _ROW_ARRAYS}
+    columns = {name: column.copy() for name, column in part.columns.items()}
+    return replace(part, columns=columns, **arrays)
 
 
 async def _stored_rows(live: LiveModel, batch: ScoredRows) -> FeatureRows | None:

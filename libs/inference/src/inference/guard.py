@@ -16,6 +16,8 @@ from inference.scored import ScoredRows
 __all__ = ["Breach", "GuardLimits", "RecentScores", "Trial", "TrialState", "population_stability"]
 
 _SAMPLES = 256
+_TIMED_ROWS = 1024
+"""A longer batch is a chunk of a stream: its time says how many streams there are, and nothing of the version."""
 _VALUES = 4096
 _BINS = 10
 _LEAST_SAMPLES = 50
@@ -76,11 +78,12 @@ class RecentScores:
     def add(self, batch: ScoredRows) -> None:
         """Count a batch."""
         timings = batch.timings
-        size = timings.rows.bit_length()
-        times = self.seconds.get(size)
-        if times is None:
-            times = self.seconds[size] = deque(maxlen=_SAMPLES)
-        times.append(timings.features_seconds + timings.model_seconds + timings.postprocess_seconds)
+        if timings.rows <= _TIMED_ROWS:
+            size = timings.rows.bit_length()
+            times = self.seconds.get(size)
+            if times is None:
+                times = self.seconds[size] = deque(maxlen=_SAMPLES)
+            times.append(timings.features_seconds + timings.model_seconds + timings.postprocess_seconds)
         values = batch.main_output[batch.found]
         finite = np.isfinite(values)
         self.rows += len(values)

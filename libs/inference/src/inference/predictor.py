@@ -162,6 +162,27 @@ class Predictor:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._small_pool, rows.model.booster.contributions, matrix)
 
+    def beside(
+        self,
+        models: ModelSource,
+        *,
+        spare: Callable[[LiveModel], LiveModel | None] | None = None,
+        limits: PredictorLimits | None = None,
+    ) -> "Predictor":
+        """Make a predictor over other models, whose rows and failures the same observers see."""
+        return Predictor(
+            models,
+            self._postprocess,
+            observers=self._observers,
+            failure_observers=self._failure_observers,
+            spare=spare,
+            limits=limits,
+        )
+
+    def spare_of(self, live: LiveModel) -> LiveModel | None:
+        """Give the version that tries once more what `live` cannot score; None where there is none."""
+        return None if self._spare is None else self._spare(live)
+
     async def close(self) -> None:
         """Let running batches end, then stop the threads. Nothing may be scored afterwards."""
         while self._batches:
@@ -204,8 +225,8 @@ class Predictor:
             return
         failure = await self._answer(live, calls)
         # Not for a store that is away: that is no fault of a version, and would read it twice.
-        if failure is not None and self._spare is not None and not isinstance(failure, FeatureStoreError):
-            spare = self._spare(live)
+        if failure is not None and not isinstance(failure, FeatureStoreError):
+            spare = self.spare_of(live)
             if spare is not None and spare is not live:
                 failure = await self._answer(spare, calls)
         if failure is not None:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from inference import ModelVersion, Predictor, PredictorLimits, ScoredRows
+from inference import ModelVersion, PredictorLimits, ScoredRows
 from serving.answers import Answers, model_used
 from serving.bulk.encodings import folding_of, unfold, unfolding_of
 from serving.bulk.forms import Form, Keys, RowReader, RowWriter, StreamBounds, answer_form, request_form
@@ -94,28 +95,28 @@ class BulkEndpoint:
         runtime = self._shell.runtime
         unfolding, folding = unfolding_of(headers), folding_of(headers)
         live = runtime.models.current()
-        live.acquire()
-        predictor = Predictor(PinnedModel(live), self._service.postprocess, observers=(runtime.counts,), limits=_LIMITS)
+        pinned = PinnedModel(live, runtime.predictor.spare_of(live))
+        predictor = runtime.predictor.beside(pinned, spare=pinned.spare, limits=_LIMITS)
         stream = Stream(
             receive,
             send,
             predictor=predictor,
+            pinned=pinned,
             turns=self._turns,
             step_seconds=self._settings.bulk_deadline_seconds,
         )
         try:
-            writer = self._writer(answer, live.version)
-            await stream.run(self._reader(form), unfolding, writer, answer, folding)
+            await stream.run(self._reader(form), unfolding, partial(self._writer, answer), answer, folding)
         except ClientDisconnect:
             raise
         except Exception as error:
             if stream.is_answering:
                 failure = problem_of(error, retry_after_seconds=self._settings.retry_after_seconds)
-                await stream.fail(failure.answer, writer, folding)
+                await stream.fail(failure.answer, folding)
             raise
         finally:
             await predictor.close()
-            live.release()
+            pinned.close()
 
     def _reader(self, form: Form) -> RowReader:
         if form is Form.NDJSON:
