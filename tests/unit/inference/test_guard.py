@@ -123,6 +123,18 @@ def test_a_slowdown_below_the_floor_is_noise(live: LiveModel) -> None:
     assert trial.breach() is None
 
 
+def test_a_shift_away_from_one_value_that_all_rows_had_is_a_breach(live: LiveModel) -> None:
+    before = RecentScores()
+    before.add(batch(live.version, np.full(500, 8.5)))
+    for values in (np.full(500, 12.0), np.full(500, 5.0)):
+        trial = trial_of(live.version, before)
+        trial.observe(batch(live.version, values))
+        breach = trial.breach()
+
+        assert breach is not None
+        assert breach.code is RefusalCode.GUARD_SHIFT
+
+
 def test_the_time_of_a_streams_chunk_is_not_judged(live: LiveModel) -> None:
     """It tells how many streams there are."""
     before, rng = RecentScores(), np.random.default_rng(0)

@@ -209,7 +209,9 @@ def population_stability(expected: NDArray[np.float64], observed: NDArray[np.flo
 
 
 def _shift_between(before: NDArray[np.float64], now: NDArray[np.float64]) -> float:
-    edges = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    edges, times = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)[1:-1]), return_counts=True)
+    # A value that many rows share gets a bin of its own: what lies above it must not count as it.
+    edges = np.unique(np.concatenate([edges, np.nextafter(edges[times > 1], np.inf)]))
     shares = [np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1) / len(values)
               for values in (before, now)]  # fmt: skip
     return population_stability(*shares) - _noise(len(edges) + 1, len(before), len(now))
