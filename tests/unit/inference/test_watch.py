@@ -16,6 +16,7 @@ from inference import (
     Contract,
     FeatureReader,
     ModelWatch,
+    OutputForm,
     OutputSpec,
     Predictor,
     RegisteredVersion,
@@ -23,7 +24,7 @@ from inference import (
     WatchTiming,
     read_contract,
 )
-from inference.errors import FeatureStoreError, NoModelError
+from inference.errors import FeatureStoreError, NoModelError, RefusalCode
 from inference.testing import FakeRegistry, InMemoryFeatureReader, tiny_model
 
 NAME = "hourly_rate"
@@ -325,6 +326,39 @@ def test_a_refused_version_stays_out_with_its_reason(
             assert world.registry.tags[NAME, "3"] == {"serving.refused": refused.reason}
             world.registry.move_alias(NAME, "champion", "2")
             await until(lambda: version_of(watch) == "2")
+
+    run(work())
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    estimate: float
+
+
+def test_a_version_that_the_service_can_make_nothing_of_is_refused(world: World) -> None:
+    """It would answer each request with 500."""
+
+    def with_table(raw: NDArray[np.float64], output: OutputSpec) -> dict[str, NDArray[Any]]:
+        return {"estimate": raw + output.tables["offset"][0]}
+
+    def add_table(directory: Path) -> None:
+        contract = read_contract((directory / "contract.json").read_bytes())
+        output = msgspec.structs.replace(contract.output, tables={"offset": (1.0,)})
+        changed = msgspec.structs.replace(contract, output=output)
+        (directory / "contract.json").write_bytes(msgspec.json.encode(changed))
+
+    async def work() -> None:
+        world.publish_broken("3", add_table)
+        async with world.watching(outputs=[OutputForm(with_table, Prediction)]) as watch:
+            await watch.wait_ready(20)
+            world.registry.move_alias(NAME, "champion", "2")
+            await until(lambda: (NAME, "2") in world.registry.tags)
+            (refused,) = watch.state.refused
+
+            assert (version_of(watch), refused.version) == ("3", "2")
+            assert (refused.code, refused.reason) == (
+                RefusalCode.POSTPROCESSING,
+                "post-processing: the contract has no table offset",
+            )
 
     run(work())
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from business_experience import SERVICE as BUSINESS_EXPERIENCE
 from hourly_rate import SERVICE as HOURLY_RATE
 from hourly_rate.intervals import rate_columns
-from inference import OutputSpec
+from inference import Contract, OutputForm, OutputSpec, read_contract
+from inference.errors import ContractError, RefusalCode
+from inference.testing import tiny_model
 from recommendation import SERVICE as RECOMMENDATION
 from residency import SERVICE as RESIDENCY
 from skill_experience import SERVICE as SKILL_EXPERIENCE
@@ -116,3 +119,49 @@ def test_another_unit_and_a_step_below_one_work_too() -> None:
 
     assert columns["estimate"].tolist() == [3000.0]
     assert columns["unit"].tolist() == ["USD/month"]
+
+
+DECLARED = [
+    (RESIDENCY, PROBABILITY),
+    (RECOMMENDATION, OutputSpec("p", "", CURVE)),
+    (SKILL_EXPERIENCE, RATING),
+    (BUSINESS_EXPERIENCE, RATING),
+    (HOURLY_RATE, YEN),
+]
+
+
+@pytest.fixture(scope="module")
+def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    directory = tmp_path_factory.mktemp("model")
+    tiny_model(directory)
+    return read_contract((directory / "contract.json").read_bytes())
+
+
+def check(service: Any, contract: Contract, output: OutputSpec) -> None:
+    for one in (service.postprocess, *service.postprocess_beside):
+        OutputForm(one, service.prediction).check(msgspec.structs.replace(contract, output=output))
+
+
+@pytest.mark.parametrize(("service", "output"), DECLARED)
+def test_a_contract_serves_with_all_its_tables_and_is_refused_without_any_of_them(
+    service: Any, output: OutputSpec, contract: Contract
+) -> None:
+    check(service, contract, output)
+    for name in output.tables:
+        rest = {other: values for other, values in output.tables.items() if other != name}
+        with pytest.raises(ContractError, match=f"post-processing: the contract has no table {name}") as refused:
+            check(service, contract, OutputSpec(output.name, output.unit, rest))
+
+        assert refused.value.code is RefusalCode.POSTPROCESSING
+
+
+@pytest.mark.parametrize("group", ["known", "anonymous"])
+def test_a_table_too_short_for_a_prediction_that_golden_rows_lack_is_refused(group: str, contract: Contract) -> None:
+    edges = (8.0, max(contract.golden.raw) + 0.5)
+    output = OutputSpec(
+        "estimate", "JPY/hour", {**RATE, "interval_edges": edges, f"interval_low_{group}": (-1.0, -1.0)}
+    )
+    with pytest.raises(ContractError, match="IndexError") as refused:
+        check(HOURLY_RATE, contract, output)
+
+    assert refused.value.code is RefusalCode.POSTPROCESSING

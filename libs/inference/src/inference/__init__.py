@@ -8,6 +8,7 @@ from inference.contract_checks import check_contract, check_schemas, encode_cont
 from inference.features import CellStatus, FeatureReader, FeatureRows, ViewSchema
 from inference.guard import GuardLimits, TrialState
 from inference.model import LiveModel, ModelSource, ModelVersion, VersionOrigin, load_model_version
+from inference.output_form import OutputForm
 from inference.predictor import Predictor, PredictorLimits
 from inference.promotion import Promotion, PromotionHistory, PromotionListener
 from inference.registry import ModelRegistry, RegisteredVersion, RegistryAuth, RegistryClient
@@ -35,6 +36,7 @@ __all__ = [
     "ModelWatch",
     "Observer",
     "OpenReader",
+    "OutputForm",
     "OutputSpec",
     "PostProcess",
     "Predictor",

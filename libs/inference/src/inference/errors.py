@@ -72,6 +72,8 @@ class RefusalCode(StrEnum):
     ARTIFACT_MISSING = "artifact_missing"
     ARTIFACT_CORRUPT = "artifact_corrupt"
     GOLDEN_ROWS = "golden_rows"
+    POSTPROCESSING = "postprocessing"
+    """The service cannot make predictions of the golden rows: a table is missing or too short, a value not finite."""
     TOO_SLOW = "too_slow"
     GUARD_ERRORS = "guard_errors"
     GUARD_LATENCY = "guard_latency"

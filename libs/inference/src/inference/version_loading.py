@@ -1,7 +1,7 @@
 """A model version made ready aside: loaded, checked against the live store, compared in speed, warmed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from inference.contract_checks import check_schemas
 from inference.errors import ContractError, RefusalCode
 from inference.features import FeatureReader
 from inference.model import LiveModel, ModelVersion, PredictCost, VersionOrigin, load_model_version, measure_cost
+from inference.output_form import OutputForm
 
 __all__ = ["OpenReader", "SpeedLimit", "VersionLoader"]
 
@@ -45,12 +46,20 @@ class SpeedLimit:
 
 
 class VersionLoader:
-    """Makes live models of directories. `on_demand_modules` are those whose functions a contract may name."""
+    """Makes live models of directories.
+
+    `on_demand_modules` are those whose functions a contract may name, `outputs` what the service makes of predictions.
+    """
 
     def __init__(
-        self, open_reader: OpenReader, on_demand_modules: Collection[str], speed_limit: SpeedLimit | None
+        self,
+        open_reader: OpenReader,
+        on_demand_modules: Collection[str],
+        speed_limit: SpeedLimit | None,
+        outputs: Sequence[OutputForm] = (),
     ) -> None:
         self.open_reader = open_reader
+        self._outputs = tuple(outputs)
         self._on_demand_modules = tuple(on_demand_modules)
         self._speed_limit = speed_limit
 
@@ -59,6 +68,8 @@ class VersionLoader:
         version = await asyncio.to_thread(
             load_model_version, directory, origin, on_demand_modules=self._on_demand_modules
         )
+        for output in self._outputs:
+            output.check(version.contract)
         if self._speed_limit is not None and serving is not None:
             reason = await asyncio.to_thread(self._speed_limit.is_broken, version, serving)
             if reason is not None:

@@ -23,6 +23,7 @@ from inference.errors import (
 )
 from inference.guard import GuardLimits, RecentScores, Trial, TrialState
 from inference.model import LiveModel, ModelVersion, VersionOrigin
+from inference.output_form import OutputForm
 from inference.promotion import UNKNOWN, Outcome, Promotion, PromotionHistory, PromotionListener
 from inference.registry import ModelRegistry, RegisteredVersion
 from inference.scored import ScoredRows
@@ -130,11 +131,15 @@ class ModelWatch:
         history: PromotionHistory | None = None,
         listeners: Sequence[PromotionListener] = (),
         keeps_last: bool = True,
+        outputs: Sequence[OutputForm] = (),
     ) -> None:
-        """Follow `alias` of registered model `name`; `keeps_last` says whether it serves on when the alias is unset."""
+        """Follow `alias` of registered model `name`; `keeps_last` says whether it serves on when the alias is unset.
+
+        A version must give the service's `outputs`.
+        """
         self._registry = registry
         self._cache = cache
-        self._loader = VersionLoader(open_reader, on_demand_modules, speed_limit)
+        self._loader = VersionLoader(open_reader, on_demand_modules, speed_limit, outputs)
         self._timing = timing or WatchTiming()
         self._guard = guard
         self._history = history

@@ -14,6 +14,7 @@ from inference import (
     ModelWatch,
     Observer,
     OpenReader,
+    OutputForm,
     Predictor,
     Promotion,
     PromotionHistory,
@@ -83,6 +84,7 @@ async def follow_registry(
     history = PromotionHistory(settings.cache_path / "history", service.name)
     timing = WatchTiming(poll_seconds=settings.registry_poll_seconds)
     guard = GuardLimits(window_seconds=settings.guard_window_seconds, min_rows=settings.guard_min_rows)
+    outputs = tuple(OutputForm(one, service.prediction) for one in (service.postprocess, *service.postprocess_beside))
     champion = ModelWatch(
         registry,
         cache,
@@ -93,6 +95,7 @@ async def follow_registry(
         speed_limit=SpeedLimit(max_slowdown=settings.max_slowdown),
         guard=guard if settings.guard_window_seconds > 0 else None,
         history=history,
+        outputs=outputs,
     )
     challenger = ModelWatch(
         registry,
@@ -104,6 +107,7 @@ async def follow_registry(
         timing=timing,
         history=history,
         keeps_last=False,
+        outputs=outputs,
     )
     shadow = None
     if settings.challenger_share > 0:

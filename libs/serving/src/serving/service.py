@@ -46,6 +46,8 @@ class Service:
     """Routes beyond those that every service has; their handlers take a `serving.CurrentRuntime`."""
     answers: tuple[type[msgspec.Struct], ...] = ()
     """Structs that those routes answer with; `answer_of` refers to them in OpenAPI."""
+    postprocess_beside: tuple[Postprocess, ...] = ()
+    """What those routes post-process by, to the same columns; a version that it fails for is refused too."""
     resources: Resources | None = None
     """What those routes need for as long as the process serves; their handlers take a `serving.CurrentResource`."""
 

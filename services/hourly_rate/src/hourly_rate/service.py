@@ -1,7 +1,9 @@
 """The declaration."""
 
+from functools import partial
+
 from hourly_rate.estimates import EstimateAnswer, router
-from hourly_rate.intervals import RatePrediction, postprocess
+from hourly_rate.intervals import RatePrediction, postprocess, rate_columns
 from serving import Service
 
 __all__ = ["SERVICE"]
@@ -17,4 +19,5 @@ SERVICE = Service(
     postprocess=postprocess,
     routers=(router,),
     answers=(EstimateAnswer,),
+    postprocess_beside=(partial(rate_columns, group="anonymous"),),
 )
