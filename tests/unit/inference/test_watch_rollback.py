@@ -131,6 +131,22 @@ def test_a_version_that_errs_is_rolled_back_and_no_caller_notices(world: World) 
     run(work())
 
 
+@pytest.mark.parametrize("kind", ["large call", "given values"])
+def test_large_calls_and_given_values_are_scored_by_the_version_before_too(world: World, kind: str) -> None:
+    async def work() -> None:
+        async with world.serving() as (watch, predictor):
+            await world.promote(watch, "3")
+            if kind == "large call":
+                rows = await predictor.score({"candidate_id": ["c1"] * 2000})
+            else:
+                rows = await predictor.score_values({"years_experience": [float(n % 60) for n in range(2000)]})
+            await until(lambda: watch.state.rollbacks)
+
+            assert (rows.n, rows.model.version, version_of(watch)) == (2000, "1", "1")
+
+    run(work())
+
+
 def test_it_is_taken_again_after_the_alias_has_pointed_elsewhere(world: World) -> None:
     async def work() -> None:
         async with world.serving() as (watch, predictor):

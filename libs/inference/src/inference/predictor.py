@@ -140,7 +140,22 @@ class Predictor:
 
         Raises `NoModelError`, `ContractViolationError`.
         """
-        version = self._models.current().version
+        live = self._models.current()
+        try:
+            return await self._score_given(live.version, values)
+        except ContractViolationError:
+            raise
+        except Exception as error:
+            rows = max(map(len, values.values()), default=0)
+            self._notify_failure(live.version, rows, error)
+            spare = self.spare_of(live)
+            if spare is None or spare is live:
+                raise
+        return await self._score_given(spare.version, values)
+
+    async def _score_given(
+        self, version: ModelVersion, values: Mapping[str, Sequence[object] | NDArray[np.generic]]
+    ) -> ScoredRows:
         started = time.perf_counter()
         n, columns = encode_columns(version.contract, values)
         assembled = version.assembly.assemble_values(n, columns)
@@ -260,36 +275,49 @@ class Predictor:
     async def _score_large(
         self, keys: Mapping[str, Sequence[str]], rows: int, overrides: Mapping[str, object] | None
     ) -> ScoredRows:
-        """Chunk by chunk, all by the version that was live at the start."""
+        """Chunk by chunk, all by the version that was live at the start; by its spare where it fails."""
         async with self._large_calls:
             live = self._models.current()
-            live.acquire()
             try:
-                _check_keys(live.version, keys)
-                values = encode_overrides(live.version.contract, overrides) if overrides else {}
-                turns = asyncio.Semaphore(self._limits.chunks_in_flight)
+                return await self._score_chunks(live, keys, rows, overrides)
+            except (ContractViolationError, FeatureStoreError):
+                raise
+            except Exception:
+                spare = self.spare_of(live)
+                if spare is None or spare is live:
+                    raise
+            return await self._score_chunks(spare, keys, rows, overrides)
 
-                async def score_chunk(start: int) -> ScoredRows:
-                    stop = min(start + self._limits.batch_rows, rows)
-                    chunk = {key: ids[start:stop] for key, ids in keys.items()}
-                    override = [Override(0, stop - start, values)] if values else []
-                    async with turns:
-                        part = await self._score_rows(live, chunk, override, self._large_pool)
-                    self._notify(part)
-                    return part
+    async def _score_chunks(
+        self, live: LiveModel, keys: Mapping[str, Sequence[str]], rows: int, overrides: Mapping[str, object] | None
+    ) -> ScoredRows:
+        live.acquire()
+        try:
+            _check_keys(live.version, keys)
+            values = encode_overrides(live.version.contract, overrides) if overrides else {}
+            turns = asyncio.Semaphore(self._limits.chunks_in_flight)
 
-                async with asyncio.TaskGroup() as group:
-                    starts = range(0, rows, self._limits.batch_rows)
-                    parts = [group.create_task(score_chunk(start)) for start in starts]
-                return concatenate([part.result() for part in parts])
-            except BaseExceptionGroup as failed:
-                # One reason is enough; the other chunks failed for the same one or were cancelled for it.
-                reason = failed.exceptions[0]
-                if isinstance(reason, Exception):
-                    self._notify_failure(live.version, rows, reason)
-                raise reason from None
-            finally:
-                live.release()
+            async def score_chunk(start: int) -> ScoredRows:
+                stop = min(start + self._limits.batch_rows, rows)
+                chunk = {key: ids[start:stop] for key, ids in keys.items()}
+                override = [Override(0, stop - start, values)] if values else []
+                async with turns:
+                    part = await self._score_rows(live, chunk, override, self._large_pool)
+                self._notify(part)
+                return part
+
+            async with asyncio.TaskGroup() as group:
+                starts = range(0, rows, self._limits.batch_rows)
+                parts = [group.create_task(score_chunk(start)) for start in starts]
+            return concatenate([part.result() for part in parts])
+        except BaseExceptionGroup as failed:
+            # One reason is enough; the other chunks failed for the same one or were cancelled for it.
+            reason = failed.exceptions[0]
+            if isinstance(reason, Exception):
+                self._notify_failure(live.version, rows, reason)
+            raise reason from None
+        finally:
+            live.release()
 
     async def _score_rows(
         self,
