@@ -53,5 +53,27 @@ async def test_the_history_asks_a_key_and_is_empty_where_nothing_moved(serve: An
         del client.headers["x-api-key"]
         without = await client.get("/v1/model/history")
 
-    assert answer.json() == {"name": served.service.name, "promotions": []}
+    assert answer.json() == {"name": served.service.name, "promotions": [], "next": None}
     assert without.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=ten", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=%D9%A1", "limit"),
+        ("limit=" + "9" * 5000, "limit"),
+        ("before=yesterday", "before"),
+        ("before=", "before"),
+    ],
+)
+async def test_a_page_that_cannot_be_is_said(serve: Any, query: str, field: str) -> None:
+    served = serve()
+    async with served.started() as client:
+        answer = await client.get(f"/v1/model/history?{query}")
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]

@@ -38,6 +38,7 @@ async def test_ready_means_that_it_can_score(serve: Any) -> None:
     assert before.json()["type"] == "/problems/not-ready"
     assert ready.status_code == 200
     assert ready.json()["model"]["version"] == "1"
+    assert (ready.json()["confirmed_by"], ready.json()["worker"]) == ("registry", 0)
     assert without_store.status_code == 503
     assert score.status_code == 503
 

@@ -1,11 +1,13 @@
 """The watch with a guard, over a registry in memory: who serves after a version misbehaves, and for how long."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -114,6 +116,7 @@ def test_a_version_that_errs_is_rolled_back_and_no_caller_notices(world: World) 
             answered = [await score(predictor) for _ in range(5)]
             await until(lambda: "serving.rolled_back_to" in world.registry.tags.get((NAME, "3"), {}))
             await another_look(watch)
+            await until(lambda: len(world.history.read()) == 3)
 
             assert answered == ["1"] * 5
             assert (version_of(watch), watch.state.rollbacks, watch.trial) == ("1", 1, None)
@@ -124,11 +127,55 @@ def test_a_version_that_errs_is_rolled_back_and_no_caller_notices(world: World) 
                 ("3", "live"),
                 ("3", "rolled_back"),
             ]
-            assert world.history.read()[0].outcome == "rolled_back"
+            assert [one.outcome for one in world.history.read()] == ["rolled_back", "live", "live"]
             assert world.readers[1].closed
             assert not world.readers[0].closed
 
     run(work())
+
+
+class SlowAtFirst(PromotionHistory):
+    """A disk that takes long for the first move."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, NAME)
+        self.go_on = threading.Event()
+
+    def append(self, promotion: Promotion) -> None:
+        if promotion.from_version is None:
+            self.go_on.wait(20)
+        super().append(promotion)
+
+
+def test_moves_stand_in_the_history_in_their_order_however_long_the_disk_takes(world: World) -> None:
+    """The thread that writes a rollback must not overtake the one that writes the promotion."""
+    history = SlowAtFirst(world.directory / "slow")
+
+    async def work() -> None:
+        async with world.serving(history=history) as (watch, predictor):
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.2, history.go_on.set)
+            await world.promote(watch, "3")
+            for _ in range(3):
+                await score(predictor)
+
+    run(work())
+
+    lines = (world.directory / "slow" / f"{NAME}.jsonl").read_bytes().splitlines()
+    outcomes = [msgspec.json.decode(line, type=Promotion).outcome for line in lines]
+    assert outcomes == ["live", "live", "rolled_back"]
+
+
+def test_a_start_tells_a_move_only_if_the_alias_moved_while_nobody_was_there(world: World) -> None:
+    async def start() -> None:
+        async with world.serving() as (watch, _):
+            await another_look(watch)
+
+    for version in ("1", "1", "2", "2"):
+        world.registry.move_alias(NAME, "champion", version)
+        run(start())
+
+    assert [(one.from_version, one.to_version) for one in world.history.read()] == [("1", "2"), (None, "1")]
 
 
 @pytest.mark.parametrize("kind", ["large call", "given values"])

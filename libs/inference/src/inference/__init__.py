@@ -10,7 +10,8 @@ from inference.guard import GuardLimits, TrialState
 from inference.model import LiveModel, ModelSource, ModelVersion, VersionOrigin, load_model_version
 from inference.output_form import OutputForm
 from inference.predictor import Predictor, PredictorLimits
-from inference.promotion import Promotion, PromotionHistory, PromotionListener
+from inference.promotion import Promotion, PromotionListener
+from inference.promotion_history import PromotionHistory
 from inference.registry import ModelRegistry, RegisteredVersion, RegistryAuth, RegistryClient
 from inference.scored import Observer, PostProcess, ScoredRows, StageTimings
 from inference.version_loading import SpeedLimit

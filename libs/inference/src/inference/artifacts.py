@@ -84,6 +84,11 @@ class ArtifactCache:
         if record is not None:
             _store(self._alias_path(version.name, alias), _Record(version, record.digest))
 
+    def remembered(self, name: str, alias: str) -> RegisteredVersion | None:
+        """Give the version that `alias` served last, whether or not its files are still here."""
+        record = _load(self._alias_path(name, alias), _Record)
+        return None if record is None else record.version
+
     def recall(self, name: str, alias: str) -> tuple[RegisteredVersion, Path] | None:
         """Give the version that `alias` served last and its verified directory, if both are still here."""
         record = _load(self._alias_path(name, alias), _Record)

@@ -1,22 +1,19 @@
-"""What became of each move of an alias, and the file that remembers it."""
+"""What became of each move of an alias, as the processes of a service saw it."""
 
-import fcntl
-import os
-from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Literal
-from urllib.parse import quote
 
 import msgspec
 
 from inference.errors import RefusalCode
 
-__all__ = ["Outcome", "Promotion", "PromotionHistory", "PromotionListener"]
+__all__ = ["UNKNOWN", "Outcome", "Promotion", "PromotionListener", "merge"]
 
 Outcome = Literal["live", "refused", "rolled_back"]
 UNKNOWN = "unknown"
 _SAME_SECONDS = 600.0
+"""Processes of a service see a move within a poll of each other; a replica that was away may take longer."""
 
 
 class Promotion(msgspec.Struct, frozen=True):
@@ -41,66 +38,44 @@ class Promotion(msgspec.Struct, frozen=True):
     from_metrics: dict[str, float] | None = None
     """Evaluation figures of the contract, for the version before and the new one; None where it was not read."""
     to_metrics: dict[str, float] | None = None
+    seen_by: tuple[str, ...] = ()
+    """Processes that told it, the first one first."""
 
-    def repeats(self, other: "Promotion") -> bool:
-        """Whether another process of the service has told the same move."""
-        near = abs((self.at - other.at).total_seconds()) < _SAME_SECONDS
-        return near and (self.from_version, self.to_version, self.outcome, self.reason) == (
-            other.from_version,
-            other.to_version,
-            other.outcome,
-            other.reason,
-        )
+    @property
+    def id(self) -> str:
+        """Names the move; ids of one model rise with the time."""
+        microseconds = round((self.at - _EPOCH).total_seconds() * 1e6)
+        return f"{microseconds:016x}-{self.seen_by[0] if self.seen_by else ''}"
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PromotionListener = Callable[[Promotion], None]
 """Is told of each move on the event loop; must be quick."""
 
 
-class PromotionHistory:
-    """A file of JSON lines a model, shared by the processes of a machine, cut to the newest `kept` moves."""
+def merge(told: Sequence[Promotion]) -> list[Promotion]:
+    """Make one of what several processes told of one move; oldest first.
 
-    def __init__(self, directory: Path, model: str, *, kept: int = 1000) -> None:
-        """Touch nothing yet."""
-        self._path = directory / f"{quote(model, safe='')}.jsonl"
-        self._kept = kept
-
-    def append(self, promotion: Promotion) -> None:
-        """Write durably, unless another process has just told the same. Blocks: call it in a thread."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            content = file.read()
-            lines = content.splitlines()
-            known = _decoded(lines[-50:])
-            last = next((one for one in reversed(known) if one.alias == promotion.alias), None)
-            if last is not None and promotion.repeats(last):
-                return
-            if len(lines) >= 2 * self._kept:
-                file.truncate(0)
-                file.write(b"".join(line + b"\n" for line in lines[-self._kept :]))
-            elif content and not content.endswith(b"\n"):
-                # A line that a crash left unfinished must not swallow this one.
-                file.write(b"\n")
-            file.write(msgspec.json.encode(promotion) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def read(self, limit: int = 100) -> list[Promotion]:
-        """Give the newest moves, newest first. Blocks: call it in a thread."""
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
-        return _decoded(lines[-self._kept :])[::-1][:limit]
-
-
-def _decoded(lines: list[bytes]) -> list[Promotion]:
-    found: list[Promotion] = []
-    for line in lines:
-        try:
-            found.append(msgspec.json.decode(line, type=Promotion))
-        except msgspec.DecodeError:
+    A process tells each of its moves once, so what it tells again is another move.
+    """
+    moves: list[Promotion] = []
+    recent: dict[tuple[str, str, str], list[int]] = {}
+    for one in sorted(told, key=lambda each: each.at):
+        places = recent.setdefault((one.alias, one.to_version, one.outcome), [])
+        while places and (one.at - moves[places[0]].at).total_seconds() > _SAME_SECONDS:
+            places.pop(0)
+        place = next((each for each in places if _is_same(moves[each], one)), None)
+        if place is None:
+            places.append(len(moves))
+            moves.append(one)
             continue
-    return found
+        known = moves[place]
+        # The process that found the reason knows more than those that follow it.
+        better = one if known.code is RefusalCode.ROLLED_BACK_ELSEWHERE else known
+        moves[place] = msgspec.structs.replace(better, at=known.at, seen_by=known.seen_by + one.seen_by)
+    return moves
+
+
+def _is_same(known: Promotion, one: Promotion) -> bool:
+    codes = {known.code, one.code} - {RefusalCode.ROLLED_BACK_ELSEWHERE}
+    return len(codes) <= 1 and bool(one.seen_by) and not {*known.seen_by} & {*one.seen_by}

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import os
 import random
+import secrets
+import socket
 import time
 from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +27,8 @@ from inference.errors import (
 from inference.guard import GuardLimits, RecentScores, Trial, TrialState
 from inference.model import LiveModel, ModelVersion, VersionOrigin
 from inference.output_form import OutputForm
-from inference.promotion import UNKNOWN, Outcome, Promotion, PromotionHistory, PromotionListener
+from inference.promotion import UNKNOWN, Outcome, Promotion, PromotionListener
+from inference.promotion_history import PromotionHistory
 from inference.registry import ModelRegistry, RegisteredVersion
 from inference.scored import ScoredRows
 from inference.version_loading import OpenReader, SpeedLimit, VersionLoader
@@ -144,6 +148,9 @@ class ModelWatch:
         self._guard = guard
         self._history = history
         self._listeners = tuple(listeners)
+        self._teller = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self._telling: asyncio.Task[None] | None = None
+        """The last move being written down; each waits for the one before, so that they stand in order."""
         self._keeps_last = keeps_last
         self._live: LiveModel | None = None
         self._serving: RegisteredVersion | None = None
@@ -402,8 +409,11 @@ class ModelWatch:
             if self._live is None:
                 await self._serve_from_cache()
             return
+        served = await asyncio.to_thread(self._cache.remembered, registered.name, self._state.alias)
         self._swap(registered, live, "registry")
-        self._tell(registered, "live", before, live)
+        if before is not None or served is None or not registered.same_files(served):
+            # A start moves nothing, unless the alias has moved while no process was there.
+            self._tell(registered, "live", before, live, from_version=None if served is None else served.version)
         await self._remember_serving()
 
     async def _load(self, registered: RegisteredVersion, directory: Path, source: Source) -> LiveModel:
@@ -489,7 +499,12 @@ class ModelWatch:
         self._cache.signal(bad.name)
 
     async def _remember_serving(self) -> None:
-        """Let a restart find what serves now: a rollback may overtake the promotion that it undoes."""
+        """Let a restart find what serves now: a rollback may overtake the promotion that it undoes.
+
+        The history comes first: a restart tells what it does not remember.
+        """
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
         async with self._remembering:
             if self._serving is not None:
                 await asyncio.to_thread(self._cache.remember, self._serving, self._state.alias)
@@ -515,7 +530,8 @@ class ModelWatch:
     def _note_refused(self, version: str, code: RefusalCode, reason: str) -> bool:
         """Show a version as refused; False if that was known."""
         known = [refused for refused in self._state.refused if refused.version == version]
-        if known and known[-1].reason == reason:
+        # How slow it is differs from try to try.
+        if known and known[-1].code is code and (known[-1].reason == reason or code is RefusalCode.TOO_SLOW):
             return False
         others = [refused for refused in self._state.refused if refused.version != version]
         refused = (*others, RefusedVersion(version, reason, datetime.now(UTC), code))
@@ -538,13 +554,14 @@ class ModelWatch:
         *,
         code: RefusalCode | None = None,
         reason: str = "",
+        from_version: str | None = None,
     ) -> None:
         """Tell listeners, and write into the history, what became of a move to `registered`."""
         promotion = Promotion(
             at=datetime.now(UTC),
             model=registered.name,
             alias=self._state.alias,
-            from_version=None if before is None else before.version.version,
+            from_version=from_version if before is None else before.version.version,
             to_version=registered.version,
             outcome=outcome,
             code=code,
@@ -553,13 +570,18 @@ class ModelWatch:
             registered_by=registered.registered_by or UNKNOWN,
             from_metrics=None if before is None else before.version.contract.training.metrics,
             to_metrics=None if after is None else after.version.contract.training.metrics,
+            seen_by=(self._teller,),
         )
         for listener in self._listeners:
             listener(promotion)
         if self._history is not None:
-            self._spawn(self._write_down(self._history, promotion))
+            self._telling = self._spawn(self._write_down(self._history, promotion, self._telling))
 
-    async def _write_down(self, history: PromotionHistory, promotion: Promotion) -> None:
+    async def _write_down(
+        self, history: PromotionHistory, promotion: Promotion, earlier: asyncio.Task[None] | None
+    ) -> None:
+        if earlier is not None:
+            await asyncio.wait([earlier])
         try:
             await asyncio.to_thread(history.append, promotion)
         except OSError as error:
@@ -575,10 +597,11 @@ class ModelWatch:
                 return
             tags.pop(key, None)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     def _update(self, **changes: object) -> None:
         self._state = replace(self._state, **changes)  # type: ignore[arg-type]  # fields of the state, by name

@@ -66,9 +66,9 @@ class Lifecycle:
         self.champion.poke()
         self.challenger.poke()
 
-    def moves(self, limit: int) -> list[Promotion]:
-        """Give the newest moves of both aliases, newest first. Blocks: call it in a thread."""
-        return self.history.read(limit)
+    def moves(self, limit: int, before: str | None = None) -> list[Promotion]:
+        """Give the newest moves of both aliases, newest first, or those before one. Blocks: call it in a thread."""
+        return self.history.read(limit, before)
 
 
 @asynccontextmanager

@@ -79,6 +79,8 @@ class ModelAnswer(msgspec.Struct, frozen=True):
     """What serves, what stayed out and why, and the contract of what serves."""
 
     name: str
+    worker: int
+    """Which of the processes that share the port has answered; `scoring_model_info` counts them by version."""
     ready: bool
     champion: LoadedVersion | None
     challenger: LoadedVersion | None
@@ -98,6 +100,7 @@ class ModelAnswer(msgspec.Struct, frozen=True):
 class PromotionAnswer(msgspec.Struct, frozen=True):
     """One move of an alias, as this machine's processes of the service saw it."""
 
+    id: str
     at: datetime
     alias: str
     from_version: str | None
@@ -110,6 +113,8 @@ class PromotionAnswer(msgspec.Struct, frozen=True):
     registered_by: str
     from_metrics: dict[str, float] | None
     to_metrics: dict[str, float] | None
+    seen_by: tuple[str, ...]
+    """Processes that went along: host, process id and a mark, the first one first."""
 
 
 class HistoryAnswer(msgspec.Struct, frozen=True):
@@ -117,9 +122,11 @@ class HistoryAnswer(msgspec.Struct, frozen=True):
 
     name: str
     promotions: tuple[PromotionAnswer, ...]
+    next: str | None
+    """`before` of the next page; null where there are no older moves."""
 
 
-def model_answer(models: ServedModels) -> ModelAnswer:
+def model_answer(models: ServedModels, worker: int) -> ModelAnswer:
     """Put the state of the models on the wire."""
     state = models.state
     contract: dict[str, Any] | None = None
@@ -135,6 +142,7 @@ def model_answer(models: ServedModels) -> ModelAnswer:
         dropped = 0 if models.shadow is None else models.shadow.dropped_rows
     return ModelAnswer(
         name=state.name,
+        worker=worker,
         ready=state.ready,
         champion=_loaded(state.champion),
         challenger=_loaded(challenger),
@@ -149,10 +157,11 @@ def model_answer(models: ServedModels) -> ModelAnswer:
     )
 
 
-def history_answer(models: ServedModels, limit: int = 100) -> HistoryAnswer:
-    """Read the history. Blocks: call it in a thread."""
-    moves = models.moves(limit) if isinstance(models, Lifecycle) else []
-    return HistoryAnswer(models.state.name, tuple(map(_promotion, moves)))
+def history_answer(models: ServedModels, limit: int, before: str | None) -> HistoryAnswer:
+    """Read a page of the history. Blocks: call it in a thread."""
+    moves = models.moves(limit + 1, before) if isinstance(models, Lifecycle) else []
+    page = tuple(map(_promotion, moves[:limit]))
+    return HistoryAnswer(models.state.name, page, page[-1].id if len(moves) > limit else None)
 
 
 def _loaded(version: ModelVersion | None) -> LoadedVersion | None:
@@ -198,6 +207,7 @@ def _comparison(one: Comparison) -> ComparisonAnswer:
 
 def _promotion(one: Promotion) -> PromotionAnswer:
     return PromotionAnswer(
+        id=one.id,
         at=one.at,
         alias=one.alias,
         from_version=one.from_version,
@@ -209,4 +219,5 @@ def _promotion(one: Promotion) -> PromotionAnswer:
         registered_by=one.registered_by,
         from_metrics=one.from_metrics,
         to_metrics=one.to_metrics,
+        seen_by=one.seen_by,
     )

@@ -7,6 +7,7 @@ import msgspec
 from fastapi import FastAPI
 
 from serving.model_answers import HistoryAnswer, ModelAnswer
+from serving.model_routes import HISTORY_LIMIT_MAX
 from serving.operations import LiveAnswer, ReadyAnswer
 from serving.problems import Problem, ProblemAnswer
 from serving.service import Service
@@ -64,6 +65,21 @@ _WEBHOOK: dict[str, Any] = {
     "responses": {"202": {"description": "Taken"}, **_problems((401, 403, 413, 500, 503))},
 }
 
+_HISTORY_PAGE = [
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "Moves of a page.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": HISTORY_LIMIT_MAX, "default": 100},
+    },
+    {
+        "name": "before",
+        "in": "query",
+        "description": "The id of a move: only older ones are told. `next` of an answer is it for the next page.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{16}-\\S{0,128}$"},
+    },
+]
+
 
 def declare(app: FastAPI, service: Service, settings: Settings, wire: Wire) -> None:
     """Make `app.openapi()` describe every route."""
@@ -107,9 +123,9 @@ def _completed(document: dict[str, Any], service: Service, settings: Settings, w
     paths["/v1/score/bulk"] = {"post": _scoring("score_bulk", f"Score many, a row {rows}", "BulkRequest", "BulkAnswer")}
     paths["/v1/score/bulk"]["post"]["description"] = _STREAMS
     paths["/v1/model"] = {"get": _reading("model", "What serves, what stayed out and why", "ModelAnswer")}
-    paths["/v1/model/history"] = {
-        "get": _reading("model_history", "Which alias moved when, and what became of it", "HistoryAnswer")
-    }
+    history = _reading("model_history", "Which alias moved when, and what became of it", "HistoryAnswer")
+    paths["/v1/model/history"] = {"get": {**history, "parameters": _HISTORY_PAGE}}
+    history["responses"].update(_problems((422,)))
     paths["/v1/model/webhook"] = {"post": _WEBHOOK}
     paths["/livez"] = {"get": _reading("livez", "The process answers", "LiveAnswer", is_open=True)}
     paths["/readyz"] = {"get": _reading("readyz", "The service can score", "ReadyAnswer", is_open=True)}

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Literal
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -29,6 +30,10 @@ class ReadyAnswer(msgspec.Struct, frozen=True):
 
     ready: bool
     model: ModelUsed
+    confirmed_by: Literal["registry", "cache"] | None
+    """`cache` while the registry has not confirmed, since the start, that this version is the one to serve."""
+    worker: int
+    """Which of the processes that share the port has answered."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -55,7 +60,8 @@ class Operations:
         except (FeatureStoreError, TimeoutError):
             detail = "The feature store does not answer."
         else:
-            return _json(ReadyAnswer(ready=True, model=model_used(runtime.models.current().version)))
+            model = model_used(runtime.models.current().version)
+            return _json(ReadyAnswer(True, model, runtime.models.state.source, runtime.settings.worker))
         raise problem(Problem.NOT_READY, detail, retry_after_seconds=retry_after_seconds)
 
     async def metrics(self, _: Request) -> Response:
