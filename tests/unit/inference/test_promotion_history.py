@@ -61,13 +61,25 @@ def test_a_move_there_and_back_and_there_again_is_three_moves_however_workers_la
     ]
 
 
+def test_a_start_is_not_taken_for_a_later_move_to_the_same_version(tmp_path: Path) -> None:
+    history = PromotionHistory(tmp_path, "residency")
+    start = move(0, from_version=None, to_version="2")
+    told = [move(1, to_version="2", seen_by=(name,)) for name in ("one", "two")]
+    for one in (start, *told):
+        history.append(one)
+
+    assert [(one.from_version, one.seen_by) for one in history.read()] == [("1", ("one", "two")), (None, ("one",))]
+
+
 def test_of_a_rollback_the_reason_of_the_process_that_found_it_is_told(tmp_path: Path) -> None:
     history = PromotionHistory(tmp_path, "residency")
-    follower = move(
-        1, outcome="rolled_back", code=RefusalCode.ROLLED_BACK_ELSEWHERE, reason="by another", seen_by=("two",)
+    elsewhere = {"code": RefusalCode.ROLLED_BACK_ELSEWHERE, "reason": "by another", "seen_by": ("two",)}
+    found = {"code": RefusalCode.GUARD_ERRORS, "reason": "3 of 3 rows"}
+    shifted = {"code": RefusalCode.GUARD_SHIFT, "seen_by": ("three",)}
+    follower, finder, other = (
+        move(1, at=AT + timedelta(seconds=second), outcome="rolled_back", **more)
+        for second, more in enumerate((elsewhere, found, shifted))
     )
-    finder = move(2, to_version="2", outcome="rolled_back", code=RefusalCode.GUARD_ERRORS, reason="3 of 3 rows")
-    other = move(3, to_version="2", outcome="rolled_back", code=RefusalCode.GUARD_SHIFT, reason="x", seen_by=("three",))
     for one in (follower, finder, other):
         history.append(one)
     newest, told = history.read()

@@ -56,12 +56,13 @@ PromotionListener = Callable[[Promotion], None]
 def merge(told: Sequence[Promotion]) -> list[Promotion]:
     """Make one of what several processes told of one move; oldest first.
 
-    A process tells each of its moves once, so what it tells again is another move.
+    A process tells each of its moves once, so what it tells again is another move. One that missed a move between
+    tells another one than the rest.
     """
     moves: list[Promotion] = []
-    recent: dict[tuple[str, str, str], list[int]] = {}
+    recent: dict[tuple[str, str | None, str, str], list[int]] = {}
     for one in sorted(told, key=lambda each: each.at):
-        places = recent.setdefault((one.alias, one.to_version, one.outcome), [])
+        places = recent.setdefault((one.alias, one.from_version, one.to_version, one.outcome), [])
         while places and (one.at - moves[places[0]].at).total_seconds() > _SAME_SECONDS:
             places.pop(0)
         place = next((each for each in places if _is_same(moves[each], one)), None)
