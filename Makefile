@@ -4,7 +4,7 @@ COMPILE := $(BIN)/uv pip compile --system-certs --quiet --universal --python-ver
 CHECKED := libs services feature_repo deploy tests
 
 .DEFAULT_GOAL := help
-.PHONY: help sync up down status test lint format evaluate bench lock
+.PHONY: help sync up down status test lint format evaluate bench chaos lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ evaluate: sync  ## train and serve on real data, print the table of errors
 
 bench: sync  ## measure throughput and latency against the baselines
 	@$(BIN)/python tests/benchmarks/run.py
+
+chaos: sync  ## move aliases a hundred times under 500 requests/s, by polling and by webhook; takes half an hour
+	@OFFERS_TEST_ALIAS_MOVES=100 OFFERS_TEST_RATE=500 $(BIN)/python -m pytest -q -s tests/chaos/test_promotion.py -k go_unnoticed $(PYTEST_ARGS)
 
 lock: sync  ## resolve requirements/*.in anew
 	@$(COMPILE) --output-file requirements/dev.lock requirements/dev.in && sed '/^-e/,/# via/d' requirements/dev.lock > .venv/constraints.txt

@@ -1,14 +1,21 @@
-"""Model versions and people for the tests of promotion; both the service process and the test know them."""
+"""Model versions and people for the tests of promotion."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from inference import Contract, FeatureReader, OutputSpec
-from inference.testing import InMemoryFeatureReader, tiny_features, tiny_model
+from inference import OutputSpec, read_contract
+from inference.testing import tiny_model
 
 NAME = "hourly_rate"
+PROJECT = "offers"
 CANDIDATES = tuple(f"c{number:07}" for number in range(1, 401))
+VIEWS: dict[str, Sequence[str]] = {
+    "candidate_profile": ("role", "years_experience", "desired_rate_yen", "has_github"),
+    "candidate_activity": ("commits_90d", "articles_90d"),
+}
 TABLES: dict[str, tuple[float, ...]] = {
     "interval_edges": (8.4, 8.6),
     "interval_low_known": (-0.1, -0.2, -0.3),
@@ -36,20 +43,18 @@ def people() -> dict[tuple[str, ...], dict[str, object]]:
     }
 
 
-def version(directory: Path, *, trees: int = 12, centre: float = 8.5, without: str = "") -> Path:
-    """Train a version; versions of one centre give like answers. `without` leaves a table out."""
+def version(directory: Path, *, trees: int = 12, centre: float = 8.5, without: str = "", brittle: bool = False) -> Path:
+    """Train a version; versions of one centre give like answers.
+
+    `without` leaves a table out; a `brittle` one passes every check and fails at the first person.
+    """
     tables = {name: values for name, values in TABLES.items() if name != without}
     output = OutputSpec(name="estimate", unit="JPY/hour", tables=tables)
-    tiny_model(directory, model=NAME, output=output, seed=1, trees=trees, centre=centre)
+    tiny_model(directory, model=NAME, output=output, seed=1, trees=trees, centre=centre, on_demand=brittle)
+    if brittle:
+        path = directory / "contract.json"
+        contract = read_contract(path.read_bytes())
+        (view,) = contract.on_demand
+        view = msgspec.structs.replace(view, function="promotion_features:brittle")
+        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(contract, on_demand=(view,))))
     return directory
-
-
-async def open_reader(contract: Contract) -> FeatureReader:
-    """A store whose schemas do not follow the contract: it knows the features of the first versions."""
-    reader = InMemoryFeatureReader(contract, people())
-    known = {feature.reference for feature in tiny_features()}
-    for name, view in list(reader.schemas_now.items()):
-        for column in list(view.columns):
-            if f"{name}:{column}" not in known:
-                del view.columns[column]  # type: ignore[attr-defined]  # the fake's own dict
-    return reader

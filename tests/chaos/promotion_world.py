@@ -1,67 +1,28 @@
-"""Real processes for the tests of promotion: MLflow, the service, and callers at a steady rate."""
+"""Real processes for the tests of promotion: MLflow, Valkey, services, and callers of one of them."""
 
 import asyncio
 import base64
-import json
-import os
-import socket
-import subprocess
+import shutil
 import sys
+import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-from promotion_models import CANDIDATES, NAME
+from promotion_callers import KEY, Callers, Seen
+from promotion_models import CANDIDATES, NAME, people, version
+from promotion_processes import HERE, Process, free_port, until
+from promotion_store import Store
+
+from inference import ScoredRows
+from inference.testing import FixedModel, InMemoryFeatureReader, live_model
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
-KEY = "a-key"
 SECRET = "a-webhook-secret"
-HERE = Path(__file__).parent
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-class Process:
-    """A process of its own group, that this test started and alone ends."""
-
-    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
-        with log.open("ab") as sink:
-            self.process = subprocess.Popen(
-                command,
-                env={**os.environ, **environment},
-                cwd=HERE.parents[1],
-                stdout=sink,
-                stderr=sink,
-                start_new_session=True,
-            )
-        self.log = log
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, 15)
-            self.process.wait(30)
-
-
-def until(condition: Any, seconds: float = 120, what: str = "") -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            found = condition()
-        except httpx.TransportError:
-            found = None
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 class Mlflow:
@@ -112,28 +73,33 @@ class Mlflow:
         )
         return str(made["model_version"]["version"])
 
-    def move(self, version: str, alias: str = "champion") -> None:
-        self.post("registered-models/alias", name=NAME, alias=alias, version=version)
+    def move(self, number: str, alias: str = "champion") -> None:
+        self.post("registered-models/alias", name=NAME, alias=alias, version=number)
 
-    def tags(self, version: str) -> dict[str, str]:
-        found = self.client.get(f"{API}/model-versions/get", params={"name": NAME, "version": version}).json()
+    def tag(self, number: str, key: str, value: str) -> None:
+        self.post("model-versions/set-tag", name=NAME, version=number, key=key, value=value)
+
+    def tags(self, number: str) -> dict[str, str]:
+        found = self.client.get(f"{API}/model-versions/get", params={"name": NAME, "version": number}).json()
         return {tag["key"]: tag["value"] for tag in found["model_version"].get("tags", [])}
 
-    def register_webhook(self, url: str) -> None:
+    def register_webhook(self, name: str, url: str) -> None:
         events = [{"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}]
-        self.post("webhooks", name="serving", url=url, events=events, secret=SECRET)
+        self.post("webhooks", name=name, url=url, events=events, secret=SECRET)
 
 
 class Served:
-    """The service in a process of its own."""
+    """The service as a process, or as several on one port."""
 
-    def __init__(self, home: Path, mlflow_url: str, name: str, **settings: str) -> None:
+    def __init__(self, home: Path, name: str, settings: dict[str, str]) -> None:
+        home.mkdir(exist_ok=True)
         (home / "api-key").write_text(f"tests:{KEY}\n")
+        self.home = home
         self.port = free_port()
+        self.workers = int(settings.get("workers", "1"))
         environment = {
             "OFFERS_HOME": str(home),
             "OFFERS_PORT": str(self.port),
-            "OFFERS_MLFLOW_URL": mlflow_url,
             "OFFERS_WEBHOOK_SECRET": SECRET,
             **{f"OFFERS_{key.upper()}": value for key, value in settings.items()},
         }
@@ -143,86 +109,149 @@ class Served:
         self.client = httpx.Client(base_url=self.url, headers={"X-API-Key": KEY}, timeout=10)
 
     def until_ready(self) -> None:
-        until(lambda: self.client.get("/readyz").status_code == 200, 120, "the service is ready")
+        until(lambda: len(self.ready()) == self.workers, 120, "every worker is ready")
+
+    def ready(self) -> dict[int, dict[str, Any]]:
+        """What `/readyz` of the workers says: each connection meets one, as the kernel wants."""
+        found: dict[int, dict[str, Any]] = {}
+        for _ in range(1 if self.workers == 1 else 8 * self.workers):
+            answer = httpx.get(f"{self.url}/readyz", timeout=10)
+            if answer.status_code != 200:
+                return {}
+            found[answer.json()["worker"]] = answer.json()
+        return found
+
+    def serves(self, number: str) -> bool:
+        """Whether every worker serves a version."""
+        found = [one["model"]["version"] for one in self.ready().values()]
+        return found == [number] * self.workers
 
     def model(self) -> Any:
         return self.client.get("/v1/model").json()
 
     def history(self) -> list[dict[str, Any]]:
-        promotions: list[dict[str, Any]] = self.client.get("/v1/model/history").json()["promotions"]
-        return promotions
+        """All moves, newest first, in pages."""
+        moves: list[dict[str, Any]] = []
+        page: dict[str, Any] = {"next": None}
+        while not moves or page["next"]:
+            before = {"before": page["next"]} if page["next"] else {}
+            page = self.client.get("/v1/model/history", params={"limit": 50, **before}).json()
+            moves += page["promotions"]
+            if not page["promotions"]:
+                break
+        return moves
 
     def stop(self) -> None:
         self.client.close()
         self.process.stop()
 
 
-@dataclass
-class Seen:
-    """What callers got."""
+class World:
+    """MLflow with three good versions, the store, a service that follows, and what each version must answer."""
 
-    expected: dict[str, dict[str, float]]
-    """Version to candidate to estimate."""
-    answered: Counter[str] = field(default_factory=Counter)
-    """By version."""
-    failed: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    latest: str = ""
-    seconds: list[float] = field(default_factory=list)
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.expected: dict[str, dict[str, float]] = {}
+        with ExitStack() as stack:
+            self.mlflow = Mlflow(home)
+            stack.callback(self.mlflow.close)
+            self.mlflow.start()
+            self.store = Store(home)
+            stack.callback(self.store.close)
+            self.store.fill()
+            self.mlflow.post("registered-models/create", name=NAME)
+            self.good = [self.publish(version(home / f"good-{trees}", trees=trees)) for trees in (12, 13, 14)]
+            self.mlflow.move(self.good[0])
+            self.served = self.serve("service")
+            stack.callback(self.served.stop)
+            self.served.until_ready()
+            self._opened = stack.pop_all()
 
-    def take(self, candidate: str, status: int, body: bytes, seconds: float) -> None:
-        if status != 200:
-            self.failed.append(f"{status}: {body[:200]!r}")
-            return
-        self.seconds.append(seconds)
-        answer = json.loads(body)
-        version = answer["model"]["version"]
-        self.answered[version] += 1
-        self.latest = version
-        known = self.expected.get(version, {}).get(candidate)
-        if known is not None and abs(answer["prediction"]["estimate"] - known) > 1e-6 * known:
-            self.wrong.append(f"{version} {candidate} {answer['prediction']}")
-        elif known is None:
-            self.wrong.append(f"an answer of version {version}")
+    def serve(self, name: str, home: Path | None = None, **settings: str) -> Served:
+        """Start a service; one with the home of another is its restart, one with a home of its own a replica."""
+        chosen = {
+            "mlflow_url": self.mlflow.url,
+            "redis_url": self.store.url,
+            "guard_window_seconds": "4",
+            "guard_min_rows": "200",
+            "challenger_share": "0.5",
+            **settings,
+        }
+        return Served(home or self.home, name, chosen)
+
+    def publish(self, directory: Path) -> str:
+        number = self.mlflow.publish(directory)
+        self.expected[number] = estimates(directory)
+        return number
+
+    def publish_spoilt(self, name: str, spoil: Callable[[Path], object]) -> str:
+        directory = shutil.copytree(self.home / "good-13", self.home / name)
+        spoil(directory)
+        return self.publish_bad(directory)
+
+    def publish_bad(self, directory: Path) -> str:
+        """Publish a version of which no answer is right."""
+        number = self.mlflow.publish(directory)
+        self.expected[number] = {}
+        return number
+
+    @contextmanager
+    def calling(self, served: Served, rate: float) -> Iterator[Seen]:
+        seen = Seen(self.expected)
+        callers = Callers(served.port, seen, rate)
+        failures: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                asyncio.run(callers.run())
+            except BaseException as error:  # noqa: BLE001  # shown by the test's thread
+                failures.append(error)
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        try:
+            until(lambda: seen.told or failures, 30, "the first answer")
+            yield seen
+        finally:
+            callers.stop()
+            thread.join(60)
+        assert not failures, failures
+
+    def move(self, number: str, seen: Seen, workers: int = 1) -> float:
+        """Move the alias; gives the seconds until the last caller had an answer of another version."""
+        started, first = time.monotonic(), len(seen.told)
+        self.mlflow.move(number)
+        until(lambda: seen.latest == number, 60, f"an answer of version {number}")
+        if workers > 1:
+            # The others may still answer by the version before: half a second without one is convergence.
+            until(lambda: time.monotonic() - _last_of_others(seen.told[first:], number) > 0.5, 60, "convergence")
+        told = seen.told[first:]
+        appeared = next(at for at, which in told if which == number)
+        return max(appeared, _last_of_others(told, number)) - started
+
+    def close(self) -> None:
+        self._opened.close()
 
 
-class Callers:
-    """Single scores at a steady rate over kept connections, in the background of a test."""
+def _last_of_others(told: Sequence[tuple[float, str]], number: str) -> float:
+    return max((at for at, which in told if which != number), default=0.0)
 
-    def __init__(self, port: int, seen: Seen, rate: float, connections: int = 8) -> None:
-        self._port = port
-        self._seen = seen
-        self._rate = rate
-        self._connections = connections
-        self._stopping = False
 
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for number in range(self._connections):
-                group.create_task(self._call(number))
+def estimates(directory: Path) -> dict[str, float]:
+    """What a version must answer, by candidate: scored here, over a store in memory."""
+    from hourly_rate import SERVICE
+    from inference import Predictor
 
-    def stop(self) -> None:
-        self._stopping = True
+    async def score() -> ScoredRows:
+        live = live_model(directory)
+        reader = live.reader
+        assert isinstance(reader, InMemoryFeatureReader)
+        for key, values in people().items():
+            reader.put(key, values)
+        predictor = Predictor(FixedModel(live), SERVICE.postprocess)
+        rows = await predictor.score({"candidate_id": CANDIDATES})
+        await predictor.close()
+        return rows
 
-    async def _call(self, number: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        pause = self._connections / self._rate
-        due = time.monotonic() + pause * number / self._connections
-        turn = number
-        while not self._stopping:
-            await asyncio.sleep(max(due - time.monotonic(), 0))
-            due += pause
-            candidate = CANDIDATES[turn * 7 % len(CANDIDATES)]
-            turn += self._connections + 1
-            body = json.dumps({"candidate_id": candidate}).encode()
-            started = time.monotonic()
-            writer.write(
-                b"POST /v1/score HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nx-api-key: %b\r\n"
-                b"content-length: %d\r\n\r\n%b" % (KEY.encode(), len(body), body)
-            )
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            content = await reader.readexactly(length)
-            self._seen.take(candidate, int(head.split()[1]), content, time.monotonic() - started)
-        writer.close()
-        await writer.wait_closed()
+    rows = asyncio.run(score())
+    return dict(zip(CANDIDATES, rows.columns["estimate"].tolist(), strict=True))
