@@ -1,5 +1,6 @@
 """Other people's clients, unchanged, over loopback against a real server of every service."""
 
+import sys
 import threading
 import time
 import warnings
@@ -15,7 +16,18 @@ from numpy.typing import NDArray
 
 DEADLINE_SECONDS = 20.0
 
-with warnings.catch_warnings():
+
+@contextmanager
+def no_arguments() -> Iterator[None]:
+    """Hide the command line: kserve parses it as it is imported, and ends the process at pytest's `-p …`."""
+    given, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        yield
+    finally:
+        sys.argv = given
+
+
+with warnings.catch_warnings(), no_arguments():
     # tritonclient, kserve and what they import warn of deprecated parts of their own dependencies as they are imported.
     warnings.simplefilter("ignore")
     import tritonclient.http as triton
