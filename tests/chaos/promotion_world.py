@@ -217,14 +217,13 @@ class World:
             thread.join(60)
         assert not failures, failures
 
-    def move(self, number: str, seen: Seen, workers: int = 1) -> float:
+    def move(self, number: str, seen: Seen) -> float:
         """Move the alias; gives the seconds until the last caller had an answer of another version."""
         started, first = time.monotonic(), len(seen.told)
         self.mlflow.move(number)
         until(lambda: seen.latest == number, 60, f"an answer of version {number}")
-        if workers > 1:
-            # The others may still answer by the version before: half a second without one is convergence.
-            until(lambda: time.monotonic() - _last_of_others(seen.told[first:], number) > 0.5, 60, "convergence")
+        # Another worker may still answer by the version before: half a second without such an answer is convergence.
+        until(lambda: time.monotonic() - _last_of_others(seen.told[first:], number) > 0.5, 60, "convergence")
         told = seen.told[first:]
         appeared = next(at for at, which in told if which == number)
         return max(appeared, _last_of_others(told, number)) - started

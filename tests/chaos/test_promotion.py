@@ -39,7 +39,7 @@ def test_alias_moves_go_unnoticed(world: World, kind: str, within_seconds: float
         (before,) = {one["model"]["version"] for one in served.ready().values()}
         first = world.good.index(before)
         with world.calling(served, RATE) as seen:
-            seconds = [world.move(world.good[(first + turn + 1) % 3], seen, workers) for turn in range(MOVES)]
+            seconds = [world.move(world.good[(first + turn + 1) % 3], seen) for turn in range(MOVES)]
         moves = until(lambda: _all_told(served, workers), 20, "the history of all moves")
     finally:
         served.stop()

@@ -73,12 +73,24 @@ def csv(*rows: object, header: object = NAMES) -> Case:
     return Case(("\n".join(lines) + "\n").encode(), CSV)
 
 
-def parquet(rows: list[dict[str, Any]]) -> Case:
+def csv_text(text: str, encoding: str = "utf-8") -> Case:
+    return Case(text.encode(encoding), CSV)
+
+
+def parquet(rows: "list[dict[str, Any]] | pa.Table", **options: Any) -> Case:
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), sink)
+    pq.write_table(pa.Table.from_pylist(rows) if isinstance(rows, list) else rows, sink, **options)
     return Case(sink.getvalue(), PARQUET)
 
 
+def table(**changes: Any) -> Any:
+    """The rows as an Arrow table, with other columns in place of some."""
+    columns = {name: changes.get(name, pa.array(values)) for name, values in COLUMNS.items()}
+    return pa.table({**columns, **{name: column for name, column in changes.items() if name not in columns}})
+
+
+HEADER = ",".join(NAMES)
+LINE = ",".join(map(str, VALUES[0]))
 LESS = {name: value for name, value in ROW.items() if name != "role"}
 CASES: dict[str, Case] = {
     "split": split(NAMES, VALUES),
@@ -150,7 +162,98 @@ CASES: dict[str, Case] = {
     "csv with charset": Case(csv(*VALUES).body, "text/csv; charset=UTF-8"),
     "csv that is not UTF-8": Case(b"role\n\xff\n", CSV),
     "csv with semicolons": Case(csv(*VALUES).body.replace(b",", b";"), CSV),
+    "csv with quotes": csv_text("\n".join(",".join(f'"{cell}"' for cell in row) for row in (NAMES, VALUES[0]))),
+    "csv with a quoted comma": csv_text(f'{HEADER},x\n{LINE},"a,b"\n'),
+    "csv with a quoted line break": csv_text(f'{HEADER},x\n{LINE},"a\nb"\n'),
+    "csv with a quote inside": csv_text(f'{HEADER},x\n{LINE},"a""b"\n'),
+    "csv with a quote that does not end": csv_text(f'{HEADER},x\n{LINE},"a\n'),
+    "csv with CRLF": csv_text(f"{HEADER}\r\n{LINE}\r\n"),
+    "csv without a last line break": csv_text(f"{HEADER}\n{LINE}"),
+    "csv with empty lines": csv_text(f"\n{HEADER}\n\n{LINE}\n\n{LINE}\n\n"),
+    "csv with a BOM": csv_text(f"\ufeff{HEADER}\n{LINE}\n"),
+    "csv in UTF-16": csv_text(f"{HEADER}\n{LINE}\n", "utf-16"),
+    "csv in Shift JIS": csv_text(f"{HEADER},備考\n{LINE},東京\n", "shift_jis"),
+    "csv with Japanese": csv_text(f"{HEADER},備考\n{LINE},東京\n"),
+    "csv with blanks around": csv_text(f"{HEADER}\n{LINE.replace(',', ' , ')}\n"),
+    "csv with blanks in the header": csv_text(f"{HEADER.replace(',', ', ')}\n{LINE}\n"),
+    "csv with tabs": csv_text(f"{HEADER}\n{LINE}\n".replace(",", "\t")),
+    "csv with a comma at the end of lines": csv_text(f"{HEADER}\n{LINE},\n"),
+    "csv with a comma at the end of all lines": csv_text(f"{HEADER},\n{LINE},\n"),
+    "csv with too long a row": csv_text(f"{HEADER}\n{LINE}\n{LINE},1\n"),
+    "csv with words for nothing": csv(["null", "None", "#N/A", "nan", "-nan", 2, "<NA>"]),
+    "csv with true and false": csv([1, 3, 4000, "True", 5, 2, 1000], [1, 3, 4000, "False", 5, 2, 1000]),
+    "csv with exponents": csv(["1e0", "3.", "+4e3", "1", ".5e1", "2", "1E3"]),
+    "csv with thousands": csv_text(f'{HEADER}\n1,3,"4,000",1,5,2,1000\n'),
+    "csv with a hexadecimal number": csv([1, 3, "0x10", 1, 5, 2, 1000]),
+    "csv with infinity": csv([1, "inf", 4000, 1, 5, 2, 1000]),
+    "csv with a whole number beyond int64": csv([1, 3, 4000, 1, 10**25, 2, 1000]),
+    "csv with a NUL": csv_text(f"{HEADER}\n{LINE}\0\n"),
+    "csv of blanks": csv_text("  \n"),
+    "json with a BOM": Case(b"\xef\xbb\xbf" + split(NAMES, VALUES).body),
+    "json in UTF-16": Case(split(NAMES, VALUES).body.decode().encode("utf-16")),
+    "json with a member twice": Case(b'{"dataframe_records": [], ' + records({}).body[1:]),
+    "json with more after it": Case(split(NAMES, VALUES).body + b" x"),
+    "json with blanks around": Case(b" \n" + split(NAMES, VALUES).body + b"\n "),
+    "json with a comma too much": Case(split(NAMES, VALUES).body[:-1] + b",}"),
+    "split with columns that are no list": split("role", VALUES),
+    "split with numbers as columns": split(list(range(len(NAMES))), VALUES),
+    "split with null as a column": split([*NAMES[:-1], None], VALUES),
+    "split with data that are no list": split(NAMES, 1),
+    "split with rows that are no lists": split(NAMES, [1, 2]),
+    "split with one flat row": split(NAMES, VALUES[0]),
+    "split with data nested too deeply": split(NAMES, [VALUES]),
+    "split with rows that are objects": split(NAMES, ROWS),
+    "split with data null": split(NAMES, None),
+    "split with a row null": split(NAMES, [VALUES[0], None]),
+    "split with null": split(NAMES, [[None, *VALUES[0][1:]]]),
+    "split with rows of nothing": split(NAMES, [[], []]),
+    "split of no columns": split([], []),
+    "split that is null": of_json({"dataframe_split": None}),
+    "records that are null": of_json({"dataframe_records": None}),
+    "records of lists": of_json({"dataframe_records": VALUES}),
+    "records with a null row": of_json({"dataframe_records": [ROW, None]}),
+    "records with a number as a row": of_json({"dataframe_records": [1]}),
+    "records in another order": of_json({"dataframe_records": [dict(reversed(ROW.items())), ROW]}),
+    "an object for a number": records({"has_github": {"a": 1}}),
+    "an empty string for a number": records({"role": ""}),
+    "2^53 + 1": records({"commits_90d": 2**53 + 1}),
+    "2^63": records({"commits_90d": 2**63}),
+    "2^64": records({"commits_90d": 2**64}),
+    "a float beyond float64": Case(records({}).body.replace(b"4000.0", b"1e400")),
+    "minus infinity": records({"years_experience": -math.inf}),
+    "all of a column NaN": records({"role": math.nan}, {"role": math.nan}),
+    "instances that are null": of_json({"instances": None}),
+    "instances that are a number": of_json({"instances": 1}),
+    "instances of numbers": of_json({"instances": [1, 2]}),
+    "instances of one object": of_json({"instances": ROW}),
+    "instances of other names": of_json({"instances": [{**LESS, "rôle": 1.0}]}),
+    "inputs that are null": of_json({"inputs": None}),
+    "inputs that are a string": of_json({"inputs": "x"}),
+    "inputs with an object": of_json({"inputs": {**COLUMNS, "role": {"a": 1}}}),
+    "inputs with a column of nothing": of_json({"inputs": {name: [] for name in NAMES}}),
+    "inputs as base64": of_json({"inputs": {**COLUMNS, "role": [{"b64": "eA=="}] * 3}}),
+    "params that are a list": of_json({"dataframe_records": ROWS, "params": [1]}),
+    "params that are text": of_json({"dataframe_records": ROWS, "params": "x"}),
+    "params of nothing": of_json({"dataframe_records": ROWS, "params": {}}),
+    "params with inputs": of_json({"inputs": COLUMNS, "params": {"x": 1}}),
+    "params alone": of_json({"params": {}}),
     "parquet": parquet(ROWS),
+    "parquet in groups": parquet(ROWS, row_group_size=1),
+    "parquet by gzip": parquet(ROWS, compression="gzip"),
+    "parquet by zstd": parquet(ROWS, compression="zstd"),
+    "parquet without compression": parquet(ROWS, compression="none"),
+    "parquet in another order": parquet([dict(reversed(row.items())) for row in ROWS]),
+    "parquet without rows": parquet(table().slice(0, 0)),
+    "parquet with NaN": parquet([{**ROW, "role": math.nan}]),
+    "parquet with float32": parquet(table(years_experience=pa.array([3.0, 41.5, 3.0], pa.float32()))),
+    "parquet with text for a number": parquet(table(role=pa.array(["1", "2", "3"]))),
+    "parquet with true and false": parquet(table(has_github=pa.array([True, True, False]))),
+    "parquet with lists": parquet(table(role=pa.array([[1.0], [2.0], [3.0]]))),
+    "parquet with a column of nulls": parquet(table(role=pa.nulls(3))),
+    "parquet with times": parquet(table(role=pa.array([1, 2, 3], pa.timestamp("us")))),
+    "parquet of pandas with an index": parquet(table(__index_level_0__=pa.array([5, 6, 7]))),
+    "parquet cut short": Case(parquet(ROWS).body[:-20], PARQUET),
+    "parquet of nothing": Case(b"", PARQUET),
     "parquet with more columns": parquet([{**row, "x": "y"} for row in ROWS]),
     "parquet with whole numbers": parquet([{**ROW, "desired_rate_yen": 4000, "role": 1}]),
     "parquet with null": parquet([ROW, {**ROW, "role": None}]),
@@ -194,6 +297,15 @@ DIFFERENCES: dict[str, Difference] = {
     "parquet with whole numbers": Difference(
         4, 2, "MLflow holds int64 to double unsafe, even for 1; JSON's 1 it takes."
     ),
+    "csv with a comma at the end of lines": Difference(2, 4, "pandas takes the first column for an index."),
+    "csv with a hexadecimal number": Difference(4, 2, "Arrow reads the number that it is."),
+    "csv with infinity": Difference(2, 4, "As in JSON."),
+    "csv with a NUL": Difference(2, 4, "pandas drops the rest of the cell, which is no number as it stands."),
+    "json in UTF-16": Difference(2, 4, "JSON is UTF-8 (RFC 8259, 8.1)."),
+    "split with rows that are objects": Difference(2, 4, "The form has lists of values; objects are records."),
+    "a float beyond float64": Difference(2, 4, "It is infinity."),
+    "minus infinity": Difference(2, 4, "As above."),
+    "parquet with true and false": Difference(4, 2, "As for whole numbers; in JSON and CSV MLflow takes both."),
     "no media type": Difference(5, 4, "MLflow fails on the absent header."),
     "deep nesting": Difference(5, 4, "MLflow fails on its parser's recursion limit."),
 }

@@ -187,7 +187,7 @@ def decode_any_json(body: bytes) -> object:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        return json.loads(body.decode("utf-8"))
+        return json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise problem(Problem.MALFORMED, "The body is not JSON in UTF-8.") from None
 
