@@ -114,6 +114,25 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 120))
 
 
+def test_a_file_beyond_the_bound_is_not_fetched_to_its_end(
+    url: str, publisher: Publisher, model: Path, tmp_path: Path
+) -> None:
+    publisher.publish(model)
+    bound = (model / "contract.json").stat().st_size
+
+    async def work() -> None:
+        registry = RegistryClient(url, file_bytes_max=bound)
+        found = await registry.by_alias(NAME, "champion")
+        with pytest.raises(ArtifactError, match=f"model.lgb has more than {bound} bytes"):
+            await registry.download(found, tmp_path)
+        await registry.close()
+
+        assert (tmp_path / "model.lgb").stat().st_size <= bound
+
+    assert (model / "model.lgb").stat().st_size > bound
+    run(work())
+
+
 def test_a_version_is_found_by_its_alias_fetched_and_tagged(
     url: str, publisher: Publisher, model: Path, tmp_path: Path
 ) -> None:

@@ -95,12 +95,17 @@ class RegistryClient:
         auth: RegistryAuth | None = None,
         timeout_seconds: float = 5.0,
         stores: Mapping[str, ArtifactStore] | None = None,
+        file_bytes_max: int = 1 << 30,
     ) -> None:
-        """Connect lazily; `timeout_seconds` bounds each connect and each wait for bytes, not a whole download."""
+        """Connect lazily; `timeout_seconds` bounds each connect and each wait for bytes, not a whole download.
+
+        A version with a larger file than `file_bytes_max` is no version that serves.
+        """
         import httpx
 
         self._stores = dict(stores or {})
         self._errors = httpx.HTTPError
+        self._file_bytes_max = file_bytes_max
         self._client = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             timeout=timeout_seconds,
@@ -181,8 +186,12 @@ class RegistryClient:
                     raise ArtifactError(f"the model version has no {target.name}", code)
                 if response.is_error:
                     raise RegistryError(f"MLflow answers {response.status_code} for {target.name}")
+                left = self._file_bytes_max
                 with target.open("wb") as file:
                     async for chunk in response.aiter_bytes(_CHUNK_BYTES):
+                        left -= len(chunk)
+                        if left < 0:
+                            raise ArtifactError(f"{target.name} has more than {self._file_bytes_max} bytes")
                         file.write(chunk)
         except self._errors as error:
             raise RegistryError(f"MLflow breaks off while sending {target.name}: {_kind(error)}") from error
