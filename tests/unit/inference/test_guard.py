@@ -123,16 +123,36 @@ def test_a_slowdown_below_the_floor_is_noise(live: LiveModel) -> None:
     assert trial.breach() is None
 
 
-def test_a_shift_away_from_one_value_that_all_rows_had_is_a_breach(live: LiveModel) -> None:
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [(12.0, RefusalCode.GUARD_SHIFT), (5.0, RefusalCode.GUARD_SHIFT), (8.55, None), (8.45, None)],
+)
+def test_a_shift_away_from_one_value_that_all_rows_had_is_a_breach_unless_it_is_small(
+    live: LiveModel, value: float, code: RefusalCode | None
+) -> None:
     before = RecentScores()
     before.add(batch(live.version, np.full(500, 8.5)))
-    for values in (np.full(500, 12.0), np.full(500, 5.0)):
-        trial = trial_of(live.version, before)
-        trial.observe(batch(live.version, values))
-        breach = trial.breach()
+    trial = trial_of(live.version, before)
+    trial.observe(batch(live.version, np.full(500, value)))
+    breach = trial.breach()
 
-        assert breach is not None
-        assert breach.code is RefusalCode.GUARD_SHIFT
+    assert (breach and breach.code) == code
+
+
+@pytest.mark.parametrize(("milliseconds", "code"), [(50.0, RefusalCode.GUARD_LATENCY), (20.0, None)])
+def test_a_slow_version_is_known_by_larger_batches_too(
+    live: LiveModel, milliseconds: float, code: RefusalCode | None
+) -> None:
+    """One row took a millisecond before: sixteen take at most sixteen, and three times that is too long."""
+    before, rng = RecentScores(), np.random.default_rng(0)
+    for _ in range(60):
+        before.add(batch(live.version, rng.normal(0, 1, 1), 1e-3))
+    trial = trial_of(live.version, before)
+    for _ in range(60):
+        trial.observe(batch(live.version, rng.normal(0, 1, 16), milliseconds / 1e3))
+    breach = trial.breach()
+
+    assert (breach and breach.code) == code
 
 
 def test_the_time_of_a_streams_chunk_is_not_judged(live: LiveModel) -> None:

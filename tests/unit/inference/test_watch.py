@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import shutil
+import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,11 +17,14 @@ from inference import (
     ArtifactCache,
     Contract,
     FeatureReader,
+    GuardLimits,
     ModelWatch,
     OutputForm,
     OutputSpec,
     Predictor,
     RegisteredVersion,
+    Shadow,
+    ShadowLimits,
     SpeedLimit,
     WatchTiming,
     read_contract,
@@ -144,6 +149,30 @@ def test_a_moved_alias_goes_live_and_the_old_reader_closes(world: World) -> None
 
             assert watch.state.swaps == 1
             assert not world.readers[1].closed
+
+    run(work())
+
+
+def test_a_version_that_was_swapped_out_is_freed_after_its_last_request(world: World) -> None:
+    """Its booster's memory with it: nothing holds the version, though observers, guard and shadow have seen it."""
+
+    async def work() -> None:
+        async with world.watching(guard=GuardLimits(window_seconds=0.01, min_rows=1)) as watch:
+            await watch.wait_ready(20)
+            shadow = Shadow(watch, postprocess, ShadowLimits(share=1.0))
+            await shadow.start()
+            predictor = Predictor(watch, postprocess, observers=(watch, shadow), spare=watch.spare)
+            await predictor.score({"candidate_id": ["c1"]})
+            old = weakref.ref(watch.current().version.booster)
+            world.registry.move_alias(NAME, "champion", "2")
+            await until(lambda: version_of(watch) == "2")
+            await predictor.score({"candidate_id": ["c1"]})
+            await until(lambda: watch.trial is None and world.readers[0].closed)
+            gc.collect()
+
+            assert old() is None
+            await shadow.close()
+            await predictor.close()
 
     run(work())
 

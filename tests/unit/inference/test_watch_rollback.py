@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from inference import (
     Predictor,
     Promotion,
     PromotionHistory,
+    StageTimings,
     WatchTiming,
 )
 from inference.testing import FakeRegistry, InMemoryFeatureReader, tiny_model
@@ -130,6 +132,32 @@ def test_a_version_that_errs_is_rolled_back_and_no_caller_notices(world: World) 
             assert [one.outcome for one in world.history.read()] == ["rolled_back", "live", "live"]
             assert world.readers[1].closed
             assert not world.readers[0].closed
+
+    run(work())
+
+
+@pytest.mark.parametrize("fault", ["guard_latency", "guard_shift"])
+def test_a_version_that_is_slow_or_shifted_is_rolled_back(world: World, fault: str) -> None:
+    async def work() -> None:
+        async with world.serving() as (watch, predictor):
+            before = await predictor.score({"candidate_id": ["c1"] * 100})
+            for _ in range(50):
+                watch._recent.add(before)
+            await world.promote(watch, "2")
+            after = await predictor.score({"candidate_id": ["c1"] * 100})
+            if fault == "guard_latency":
+                after = replace(after, timings=StageTimings(100, 0.0, 1.0, 0.0))
+            else:
+                after = replace(after, columns={"estimate": after.columns["estimate"] + 1.0})
+            for _ in range(60):
+                watch.observe(after)
+            watch._judged_at = 0.0
+            watch.observe(after)
+            await until(lambda: "serving.rolled_back_to" in world.registry.tags.get((NAME, "2"), {}))
+
+            assert [one.code for one in watch.state.refused] == [fault]
+            assert (version_of(watch), world.told[-1].outcome) == ("1", "rolled_back")
+            assert world.registry.tags[NAME, "2"]["serving.rolled_back"].startswith(fault)
 
     run(work())
 

@@ -23,6 +23,7 @@ _BINS = 10
 _LEAST_SAMPLES = 50
 _LEAST_FAILURES = 3
 _FLOOR_SHARE = 1e-4
+_ALIKE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +170,24 @@ class Trial:
 
     def _latency(self) -> Breach | None:
         for size, times in self.now.seconds.items():
-            before = self.before.seconds.get(size, ())
-            if min(len(times), len(before)) < _LEAST_SAMPLES:
+            old = self._expected_seconds(size)
+            if len(times) < _LEAST_SAMPLES or old is None:
                 continue
-            new, old = float(np.median(times)), float(np.median(before))
+            new = float(np.median(times))
             if new > old * self._limits.slowdown and new - old > self._limits.slowdown_floor_seconds:
                 reason = f"a batch takes {new * 1e3:.2f} ms, {new / old:.1f} times as long as by version"
                 return Breach(RefusalCode.GUARD_LATENCY, f"{reason} {self.against.version}")
+        return None
+
+    def _expected_seconds(self, size: int) -> float | None:
+        """Give the median time before of batches of this size, or what it may be at most by that of smaller ones.
+
+        A slow version meets more callers that wait, and so larger batches than there were.
+        """
+        for smaller in range(size, 0, -1):
+            times = self.before.seconds.get(smaller, ())
+            if len(times) >= _LEAST_SAMPLES:
+                return float(np.median(times)) * 2.0 ** (size - smaller)
         return None
 
     def _prediction_shift(self) -> Breach | None:
@@ -209,9 +221,11 @@ def population_stability(expected: NDArray[np.float64], observed: NDArray[np.flo
 
 
 def _shift_between(before: NDArray[np.float64], now: NDArray[np.float64]) -> float:
-    edges, times = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)[1:-1]), return_counts=True)
-    # A value that many rows share gets a bin of its own: what lies above it must not count as it.
-    edges = np.unique(np.concatenate([edges, np.nextafter(edges[times > 1], np.inf)]))
+    cuts, times = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)[1:-1]), return_counts=True)
+    # A value that many rows share gets a bin of its own, so wide that a version which gives almost the same stays in.
+    shared = cuts[times > 1]
+    width = _ALIKE * np.maximum(np.abs(shared), np.ptp(before))
+    edges = np.unique(np.concatenate([cuts[times == 1], shared - width, np.nextafter(shared + width, np.inf)]))
     shares = [np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1) / len(values)
               for values in (before, now)]  # fmt: skip
     return population_stability(*shares) - _noise(len(edges) + 1, len(before), len(now))
