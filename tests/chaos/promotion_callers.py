@@ -16,6 +16,9 @@ _JSON = "application/json"
 _NDJSON = "application/x-ndjson"
 _CONNECTIONS = 16
 _IN_FLIGHT_MOST = 256
+_STREAMED = CANDIDATES * 6
+"""More than a chunk of the service: a version that changes on the way would show."""
+_LINES = b"".join(json.dumps({"candidate_id": candidate}).encode() + b"\n" for candidate in _STREAMED)
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -66,7 +69,7 @@ class Seen:
 class Callers:
     """Open loop: a call is sent when it is due, whether or not those before it are answered."""
 
-    def __init__(self, port: int, seen: Seen, rate: float, bulk_rate: float = 4.0) -> None:
+    def __init__(self, port: int, seen: Seen, rate: float, bulk_rate: float = 1.0) -> None:
         self._port = port
         self._seen = seen
         self._rate = rate
@@ -136,12 +139,11 @@ class Callers:
             self._seen.take_bulk(found["model"]["version"], found["rows"])
 
     async def _call_stream(self, client: httpx.AsyncClient) -> None:
-        lines = b"".join(json.dumps({"candidate_id": candidate}).encode() + b"\n" for candidate in CANDIDATES * 8)
-        answer = await self._post(client, lines, _NDJSON)
+        answer = await self._post(client, _LINES, _NDJSON)
         if answer is not None:
             head, *rows = map(json.loads, answer.content.splitlines())
             self._seen.take_bulk(head["model"]["version"], rows)
-            if len(rows) != 8 * len(CANDIDATES):
+            if len(rows) != len(_STREAMED):
                 self._seen.failed.append(f"{len(rows)} rows of a stream")
 
     async def _post(self, client: httpx.AsyncClient, content: bytes, media_type: str) -> httpx.Response | None:

@@ -1,15 +1,27 @@
-"""An on-demand feature with a bug that no check at load can find."""
+"""On-demand features with faults that no check at load can find: at load there is one row of nobody."""
 
+import time
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["brittle"]
+from inference.testing import rate_per_year
+
+__all__ = ["brittle", "sluggish"]
+
+Columns = Mapping[str, NDArray[np.float64]]
 
 
-def brittle(values: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Work for nobody, who has no features, and fail for everybody else."""
+def brittle(values: Columns) -> dict[str, NDArray[np.float64]]:
+    """Fail for everybody who has features."""
     if not np.isnan(values["years_experience"]).all():
         raise ZeroDivisionError
-    return {"rate_per_year": values["years_experience"]}
+    return rate_per_year(values)
+
+
+def sluggish(values: Columns) -> dict[str, NDArray[np.float64]]:
+    """Take long for everybody who has features."""
+    if not np.isnan(values["years_experience"]).all():
+        time.sleep(0.02)
+    return rate_per_year(values)

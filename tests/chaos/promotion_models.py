@@ -11,6 +11,7 @@ from inference.testing import tiny_model
 
 NAME = "hourly_rate"
 PROJECT = "offers"
+ON_DEMAND = "inference.testing:rate_per_year"
 CANDIDATES = tuple(f"c{number:07}" for number in range(1, 401))
 VIEWS: dict[str, Sequence[str]] = {
     "candidate_profile": ("role", "years_experience", "desired_rate_yen", "has_github"),
@@ -43,18 +44,19 @@ def people() -> dict[tuple[str, ...], dict[str, object]]:
     }
 
 
-def version(directory: Path, *, trees: int = 12, centre: float = 8.5, without: str = "", brittle: bool = False) -> Path:
+def version(
+    directory: Path, *, trees: int = 12, centre: float = 8.5, without: str = "", on_demand: str = ON_DEMAND
+) -> Path:
     """Train a version; versions of one centre give like answers.
 
-    `without` leaves a table out; a `brittle` one passes every check and fails at the first person.
+    `without` leaves a table out; `on_demand` is the function of the feature that is computed on demand.
     """
     tables = {name: values for name, values in TABLES.items() if name != without}
     output = OutputSpec(name="estimate", unit="JPY/hour", tables=tables)
-    tiny_model(directory, model=NAME, output=output, seed=1, trees=trees, centre=centre, on_demand=brittle)
-    if brittle:
-        path = directory / "contract.json"
-        contract = read_contract(path.read_bytes())
-        (view,) = contract.on_demand
-        view = msgspec.structs.replace(view, function="promotion_features:brittle")
-        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(contract, on_demand=(view,))))
+    tiny_model(directory, model=NAME, output=output, seed=1, trees=trees, centre=centre, on_demand=True)
+    path = directory / "contract.json"
+    contract = read_contract(path.read_bytes())
+    (view,) = contract.on_demand
+    view = msgspec.structs.replace(view, function=on_demand)
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(contract, on_demand=(view,))))
     return directory

@@ -225,7 +225,7 @@ class World:
         # Another worker may still answer by the version before: half a second without such an answer is convergence.
         until(lambda: time.monotonic() - _last_of_others(seen.told[first:], number) > 0.5, 60, "convergence")
         told = seen.told[first:]
-        appeared = next(at for at, which in told if which == number)
+        appeared = next((at for at, which in told if which == number), started)
         return max(appeared, _last_of_others(told, number)) - started
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from promotion_models import version
 from promotion_processes import until
-from promotion_world import Served, World
+from promotion_world import Served, World, estimates
 
 from inference import read_contract
 
@@ -151,21 +151,24 @@ def test_each_bad_version_is_refused_with_its_own_reason_and_traffic_is_untouche
 @pytest.mark.parametrize(
     ("name", "options", "code"),
     [
-        ("erring", {"trees": 14, "brittle": True}, "guard_errors"),
+        ("erring", {"trees": 14, "on_demand": "promotion_features:brittle"}, "guard_errors"),
+        ("sluggish", {"trees": 14, "on_demand": "promotion_features:sluggish"}, "guard_latency"),
         ("shifted", {"trees": 12, "centre": 9.5}, "guard_shift"),
     ],
 )
 def test_a_version_that_passes_but_misbehaves_in_production_is_rolled_back_and_not_taken_again(
     world: World, name: str, options: dict[str, Any], code: str
 ) -> None:
-    """Of an erring one no caller gets an answer; a shifted one answers by itself until its shift is known."""
+    """Of an erring one no caller gets an answer; the others answer until their fault is known."""
     with world.calling(world.served, max(RATE, 100)) as seen:
         world.move(world.good[1], seen)
         # A version that is on trial itself is none to go back to.
         until(lambda: world.served.model()["trial"] is None, 60, "the good version is proven")
         rollbacks = world.served.model()["rollbacks"]
-        directory = version(world.home / name, **options)
-        bad = world.publish_bad(directory) if code == "guard_errors" else world.publish(directory)
+        bad = world.publish_bad(version(world.home / name, **options))
+        if code != "guard_errors":
+            harmless = {key: value for key, value in options.items() if key != "on_demand"}
+            world.expected[bad] = estimates(version(world.home / f"{name}-expected", **harmless))
         world.mlflow.tag(bad, "promoted_by", "somebody")
         world.mlflow.move(bad)
         until(lambda: world.served.model()["rollbacks"] > rollbacks, 60, "the rollback")
