@@ -40,19 +40,33 @@ def _expected(bins: ReferenceBins, values: NDArray[np.float64]) -> list[int]:
     return counts
 
 
-@given(seed=st.integers(0, 10_000), rows=st.integers(1, 200))
+@given(seed=st.integers(0, 10_000), rows=st.integers(0, 1200))
 def test_counts_are_those_of_one_value_after_the_other(contract, seed: int, rows: int) -> None:
     rng = np.random.default_rng(seed)
     counts = BinCounts(contract)
     values = rng.integers(-1, 43, (rows, len(contract.features))).astype(np.float64)
     values[:, 0] = rng.integers(0, 4, rows)
     values[:, 4] = 0
+    values[rng.random(values.shape) < 0.02] = np.inf
+    values[:, [0, 4]] = np.minimum(values[:, [0, 4]], 3)
     values[rng.random(values.shape) < 0.2] = np.nan
 
     names = [feature.name for feature in contract.features]
     for column, counted in zip(counts.columns, counts.count(values, values[:, 1]), strict=True):
         position = names.index(column.name) if column.name in names else 1
         assert counted.tolist() == _expected(column.bins, values[:, position])
+
+
+def test_a_contract_without_bins_counts_nothing(contract) -> None:
+    bare = replace(
+        contract,
+        features=tuple(replace(feature, bins=None) for feature in contract.features),
+        output=replace(contract.output, bins=None),
+    )
+    counts = BinCounts(bare)
+
+    assert counts.columns == ()
+    assert counts.count(np.zeros((3, len(bare.features))), np.zeros(3)) == []
 
 
 def test_a_bins_name_is_its_category_or_its_position(contract) -> None:

@@ -1,6 +1,7 @@
 """Counts of what was scored: rows, missing and stale values, age, time by stage, and drift by reference bin."""
 
 import time
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from serving import metrics
 from serving.measures import Measures
 
 __all__ = ["ScoredCounts"]
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _BLOCK_ROWS = 1024
 
@@ -60,24 +63,29 @@ class _VersionCounts:
         if not batches:
             return
         self._waiting, self._rows_waiting = [], 0
-        found = np.concatenate([batch.found for batch in batches])
-        status = np.concatenate([batch.status for batch in batches])[found]
-        self.degraded[0] += int(np.count_nonzero(np.concatenate([batch.degraded for batch in batches])[found]))
+        found = _joined([batch.found for batch in batches])
+        status = _joined([batch.status for batch in batches])
+        as_of_us = _joined([batch.as_of_us for batch in batches])
+        features = _joined([batch.features for batch in batches])
+        output = _joined([batch.main_output for batch in batches])
+        # A row that is not found is not degraded.
+        self.degraded[0] += sum(int(np.count_nonzero(batch.degraded)) for batch in batches)
+        if not found.all():
+            status, as_of_us, features, output = status[found], as_of_us[found], features[found], output[found]
         np.add(self.missing, np.count_nonzero(status == CellStatus.MISSING, axis=0), out=self.missing)
         np.add(self.stale, np.count_nonzero(status == CellStatus.STALE, axis=0), out=self.stale)
         now_us = time.time_ns() // 1000
         # Rows share few times of materialisation.
-        as_of_us = np.concatenate([batch.as_of_us for batch in batches])[found]
         values, counts = np.unique(as_of_us, return_counts=True)
         for as_of, times in zip(values.tolist(), counts.tolist(), strict=True):
             if as_of:
                 self.age.observe(max(now_us - as_of, 0) / 1e6, times)
-        outputs = [batch.main_output for batch in batches]
-        features = np.concatenate([batch.features for batch in batches])
-        for cells, counted in zip(
-            self.bins, self.drift.count(features[found], np.concatenate(outputs)[found]), strict=True
-        ):
+        for cells, counted in zip(self.bins, self.drift.count(features, output), strict=True):
             np.add(cells, counted, out=cells)
+
+
+def _joined(parts: list[NDArray[_Scalar]]) -> NDArray[_Scalar]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class ScoredCounts:
