@@ -1,6 +1,7 @@
 """A running service, and Prometheus' own binaries."""
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,42 +62,74 @@ def _holds(condition: Callable[[], object]) -> bool:
 class Served:
     url: str
     key: str
-    pid: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def post(self, path: str, body: object, **headers: str) -> httpx.Response:
+        headers = {"X-API-Key": self.key, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return httpx.post(f"{self.url}{path}", json=body, headers=headers, timeout=20)
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """Log events of one name."""
+        events = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [event for event in events if event["event"] == name]
 
 
 @contextmanager
-def process(command: list[str], environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    started = subprocess.Popen(command, env={**os.environ, **(environment or {})})
-    try:
-        yield started
-    finally:
-        started.send_signal(signal.SIGTERM)
+def process(
+    command: list[str], environment: dict[str, str] | None = None, log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    with ExitStack() as stack:
+        errors = None if log is None else stack.enter_context(log.open("wb"))
+        started = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stderr=errors)
         try:
-            started.wait(20)
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait()
+            yield started
+        finally:
+            started.send_signal(signal.SIGTERM)
+            try:
+                started.wait(20)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                started.wait()
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    """Four workers on one port."""
+Serving = Callable[..., AbstractContextManager[Served]]
+
+
+@contextmanager
+def serving(directory: Path, workers: int = 1, **environment: str) -> Iterator[Served]:
     sys.path.insert(0, str(_HERE))
     try:
         import stand_in
     finally:
         sys.path.remove(str(_HERE))
-    stand_in.make(tmp_path / "model")
+    stand_in.make(directory / "model")
     key, port = "k" * 32, free_port()
-    (tmp_path / "api-key").write_text(key)
-    (tmp_path / "api-key").chmod(0o600)
-    environment = {"OFFERS_HOME": str(tmp_path), "OFFERS_PORT": str(port), "OFFERS_WORKERS": "4"}
-    url = f"http://127.0.0.1:{port}"
-    with process([sys.executable, str(_HERE / "stand_in.py"), str(tmp_path / "model")], environment) as started:
-        wait_for(
-            lambda: 'scoring_model_ready{service="hourly_rate",worker="3"} 1.0' in httpx.get(f"{url}/metrics").text
-        )
-        yield Served(url, key, started.pid)
+    (directory / "api-key").write_text(key)
+    (directory / "api-key").chmod(0o600)
+    environment |= {"OFFERS_HOME": str(directory), "OFFERS_PORT": str(port), "OFFERS_WORKERS": str(workers)}
+    url, log = f"http://127.0.0.1:{port}", directory / "log"
+    last = f'scoring_model_ready{{service="hourly_rate",worker="{workers - 1}"}} 1.0'
+    with process([sys.executable, str(_HERE / "stand_in.py"), str(directory / "model")], environment, log) as started:
+        wait_for(lambda: last in httpx.get(f"{url}/metrics").text)
+        yield Served(url, key, started, log)
+
+
+@pytest.fixture(name="serving")
+def serving_in(tmp_path: Path) -> Serving:
+    """Start the stand-in service with a number of workers and further environment variables."""
+    return partial(serving, tmp_path)
+
+
+@pytest.fixture
+def served(serving: Serving) -> Iterator[Served]:
+    """Four workers on one port."""
+    with serving(workers=4) as served:
+        yield served
 
 
 @contextmanager

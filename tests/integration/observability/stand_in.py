@@ -12,6 +12,7 @@ from inference.contract import Contract, ReferenceBins
 from inference.contract_checks import encode_contract
 from inference.testing import InMemoryFeatureReader, live_model, tiny_model
 from serving import create_app
+from serving.logs import configure_logging
 from serving.run import listening_socket
 from serving.settings import Settings
 from serving.testing import StandingModels, standing_models
@@ -63,6 +64,7 @@ def main(directory: Path) -> None:
     """Serve."""
     settings = Settings()
     assert settings.port is not None
+    configure_logging(SERVICE.name, settings.log_level, settings.worker)
     with listening_socket(settings.host, settings.port) as listener:
         if settings.workers > 1:
             run_workers(settings.workers, listener.getsockname()[1])
@@ -70,7 +72,7 @@ def main(directory: Path) -> None:
         contract = msgspec.json.decode((directory / "contract.json").read_bytes(), type=Contract)
         live = live_model(directory, reader_of(contract))
         app = create_app(SERVICE, settings, open_models=standing_models(StandingModels(SERVICE.name, live)))
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference.errors import InferenceError
 from serving.bulk import BulkEndpoint
+from serving.exchanges import Exchanges
 from serving.foreign_protocols import ForeignProtocols
 from serving.front import Front, RoutePolicy, problem_of_http
 from serving.ledger import Ledger
@@ -111,16 +112,17 @@ def create_app(
     for kind in (ProblemError, InferenceError, Exception):
         app.add_exception_handler(kind, answer_error)
     declare(app, service, settings, wire)
+    exchanges = Exchanges(shell, settings, times)
     front = Front(
         partial(FastAPI.__call__, app),
         shell=shell,
         settings=settings,
-        times=times,
+        exchanges=exchanges,
         policies=_policies(service),
         direct=direct,
     )
     protocols = (OpenInference(service), MlflowScoring())
-    app.front = ForeignProtocols(front, protocols, shell=shell, settings=settings, times=times)
+    app.front = ForeignProtocols(front, protocols, shell=shell, settings=settings, exchanges=exchanges)
     return app
 
 

@@ -9,7 +9,6 @@ import asyncio
 import base64
 import binascii
 import json
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -20,8 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.content_encodings import compress, decompress, preferred_encoding
-from serving.metrics import RequestTimes
-from serving.prediction_ids import prediction_id
+from serving.exchanges import Exchange, Exchanges
 from serving.problems import Problem, ProblemError, problem, problem_of
 from serving.request_bodies import read_body
 from serving.runtime import Runtime, Shell
@@ -100,13 +98,13 @@ class ForeignProtocols:
         *,
         shell: Shell,
         settings: Settings,
-        times: RequestTimes,
+        exchanges: Exchanges,
     ) -> None:
         self._app = app
         self._protocols = tuple(protocols)
         self._shell = shell
         self._settings = settings
-        self._times = times
+        self._exchanges = exchanges
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Serve one request. Not itself a coroutine: our own routes pay 0.1 µs for the protocols beside them."""
@@ -118,24 +116,24 @@ class ForeignProtocols:
         return self._app(scope, receive, send)  # type: ignore[return-value]  # an ASGI application's is a coroutine
 
     async def _serve(self, protocol: ForeignProtocol, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
         route = protocol.route(scope["path"])
-        status = 499
+        template = "other" if route is None else route.template
+        exchange = self._exchanges.begin(scope, dict(scope["headers"]), template, send)
         try:
             try:
-                answer = await self._answer(route, scope, receive)
+                answer = await self._answer(route, scope, receive, exchange)
             except ClientDisconnect:
                 return
             except Exception as error:  # noqa: BLE001  # whatever was raised, the caller gets the protocol's failure
                 answer = self._failure(protocol, error, scope)
-            status = answer.status
-            await _send(send, answer, (b"x-request-id", prediction_id().encode("ascii")))
+            await _send(exchange, answer)
         finally:
-            template = "other" if route is None else route.template
-            self._times.observe(template, status, time.perf_counter() - started)
+            self._exchanges.end(exchange, scope["method"])
 
-    async def _answer(self, route: ForeignRoute | None, scope: Scope, receive: Receive) -> ForeignAnswer:
-        headers = dict(scope["headers"])
+    async def _answer(
+        self, route: ForeignRoute | None, scope: Scope, receive: Receive, exchange: Exchange
+    ) -> ForeignAnswer:
+        headers = exchange.headers
         runtime = self._shell.runtime
         is_open = route is not None and route.is_open
         # Who has no credential learns nothing of what is served where.
@@ -145,6 +143,7 @@ class ForeignProtocols:
         if scope["method"] != route.method:
             allow = [(b"allow", route.method.encode("ascii"))]
             raise ProblemError(problem(Problem.METHOD).answer, allow)
+        exchange.caller = None if client is None else client.name
         if client is None or not route.scores:
             return await route.handle(await self._request(route, runtime, headers, receive))
         runtime.quota.take(client.name)
@@ -215,12 +214,11 @@ async def _compressed(answer: ForeignAnswer, headers: Mapping[bytes, bytes]) -> 
     return ForeignAnswer(body, answer.media_type, (*answer.headers, *more), answer.status)
 
 
-async def _send(send: Send, answer: ForeignAnswer, request_id: tuple[bytes, bytes]) -> None:
+async def _send(send: Send, answer: ForeignAnswer) -> None:
     headers = [
         (b"content-type", answer.media_type.encode("ascii")),
         (b"content-length", b"%d" % len(answer.body)),
         *answer.headers,
-        request_id,
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

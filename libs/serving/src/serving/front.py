@@ -3,9 +3,6 @@
 One middleware and not five: each layer costs a coroutine and a wrapped `send` a request.
 """
 
-import itertools
-import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,8 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.deadlines import Deadline
-from serving.metrics import RequestTimes
-from serving.prediction_ids import prediction_id
+from serving.exchanges import Exchange, Exchanges
 from serving.problems import Problem, ProblemError, problem, problem_of, problem_response
 from serving.request_bodies import require_json
 from serving.runtime import Shell
@@ -24,9 +20,7 @@ from serving.settings import Settings
 
 __all__ = ["Front", "RoutePolicy", "headers_of", "problem_of_http"]
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADERS = "offers.headers"
-_CLIENT_CLOSED = 499
 _log = structlog.stdlib.get_logger()
 
 
@@ -53,23 +47,6 @@ def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
     return dict(scope["headers"]) if headers is None else headers
 
 
-class _Answer:
-    """Passes an answer on, with the request's id, and remembers its status."""
-
-    __slots__ = ("_request_id", "_send", "status")
-
-    def __init__(self, send: Send, request_id: bytes) -> None:
-        self._send = send
-        self._request_id = request_id
-        self.status = 0
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
-        await self._send(message)
-
-
 class Front:
     """The middleware. `policies` maps the paths of the service's routes.
 
@@ -82,7 +59,7 @@ class Front:
         *,
         shell: Shell,
         settings: Settings,
-        times: RequestTimes,
+        exchanges: Exchanges,
         policies: Mapping[str, RoutePolicy],
         direct: Mapping[str, ASGIApp],
     ) -> None:
@@ -91,38 +68,36 @@ class Front:
         self._settings = settings
         self._policies = policies
         self._direct = direct
-        self._times = times
+        self._exchanges = exchanges
         self._deadline = Deadline(settings.deadline_seconds)
-        # Unique with the time of the start in front; a UUID a request would cost 1 µs.
-        self._request_ids = map("{}-{:x}".format, itertools.repeat(prediction_id()[:23]), itertools.count(1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; only a cancelled one raises."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
         headers = dict(scope["headers"])
         scope[_HEADERS] = headers
         policy = self._policies.get(scope["path"], _OTHER)
-        answer = _Answer(send, self._request_id(headers))
+        answer = self._exchanges.begin(scope, headers, policy.route, send)
         try:
             await self._serve(policy, headers, scope, receive, answer)
         except ClientDisconnect:
-            answer.status = answer.status or _CLIENT_CLOSED
+            pass
         except Exception as error:  # noqa: BLE001  # whatever was raised, the caller gets a problem
             await self._fail(error, scope, answer)
         finally:
-            self._times.observe(policy.route, answer.status or _CLIENT_CLOSED, time.perf_counter() - started)
+            self._exchanges.end(answer, scope["method"])
 
     async def _serve(
-        self, policy: RoutePolicy, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive, send: Send
+        self, policy: RoutePolicy, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive, send: Exchange
     ) -> None:
         if policy.is_open:
             await self._app(scope, receive, send)
             return
         runtime = self._shell.runtime
         client = runtime.keys.client(headers)
+        send.caller = client.name
         if not policy.is_bulk:
             self._check_length(headers)
         if not policy.scores or scope["method"] != "POST":
@@ -141,12 +116,6 @@ class Front:
                 await self._deadline.hold(app(scope, self._bounded(headers, receive), send))
         finally:
             admission.leave()
-
-    def _request_id(self, headers: Mapping[bytes, bytes]) -> bytes:
-        given = headers.get(b"x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            return given
-        return next(self._request_ids).encode("ascii")
 
     def _check_length(self, headers: Mapping[bytes, bytes]) -> None:
         length = headers.get(b"content-length")
@@ -170,7 +139,7 @@ class Front:
 
         return receive_counted
 
-    async def _fail(self, error: Exception, scope: Scope, answer: _Answer) -> None:
+    async def _fail(self, error: Exception, scope: Scope, answer: Exchange) -> None:
         failure = _failure(error, self._settings.retry_after_seconds)
         if failure.answer.status == 500:
             _log.error("request_failed", route=scope["path"], exc_info=error)

@@ -4,14 +4,14 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from serving.ledger import Cells, Ledger, SeriesKey
 
-__all__ = ["Distribution", "Family", "Measures"]
+__all__ = ["Distribution", "Family", "Measures", "Times"]
 
 Merge = Literal["sum", "max"]
 
@@ -27,6 +27,14 @@ class Family:
     buckets: tuple[float, ...] = ()
     merge: Merge = "sum"
     """How workers' numbers become one; `max` where each worker sees the same event."""
+
+
+class Times(Protocol):
+    """Takes times in seconds."""
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Take one."""
+        ...
 
 
 class Distribution:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from inference import CellStatus, ModelVersion, ScoredRows
 from inference.drift import BinCounts
 from serving import metrics
-from serving.measures import Measures
+from serving.measures import Measures, Times
 
 __all__ = ["ScoredCounts"]
 
@@ -95,9 +95,11 @@ class ScoredCounts:
         self._measures = measures
         self._versions: dict[str, _VersionCounts] = {}
         stages = ("parse", "features", "model", "postprocess", "serialise")
-        self.parse, self._features, self._model, self._postprocess, self.serialise = (
+        parse, self._features, self._model, self._postprocess, serialise = (
             measures.distribution(metrics.STAGE_SECONDS, service, stage) for stage in stages
         )
+        self.parse: Times = parse
+        self.serialise: Times = serialise
         self._batch_rows = measures.distribution(metrics.BATCH_ROWS, service)
 
     def expect(self, version: ModelVersion) -> None:

@@ -1,19 +1,17 @@
 """A service as a process: `python -m <service>`."""
 
 import gc
-import logging
 import socket
-import sys
 
-import structlog
 import uvicorn
 
 from serving.app import create_app
+from serving.logs import configure_logging
 from serving.service import Service
 from serving.settings import Settings
 from serving.workers import run_workers
 
-__all__ = ["configure_logging", "run"]
+__all__ = ["listening_socket", "run"]
 
 _BACKLOG = 2048
 
@@ -21,7 +19,7 @@ _BACKLOG = 2048
 def run(service: Service, settings: Settings | None = None) -> None:
     """Serve until the process is told to stop."""
     settings = settings or Settings()
-    configure_logging(service.name, settings.log_level)
+    configure_logging(service.name, settings.log_level, settings.worker)
     port = settings.port if settings.port is not None else service.port
     if settings.workers > 1:
         # Held, and not listened on: all workers get the same port, a chosen one too.
@@ -64,31 +62,3 @@ def listening_socket(host: str, port: int) -> socket.socket:
     listener.bind((host, port))
     listener.set_inheritable(True)
     return listener
-
-
-def configure_logging(service: str, level: str) -> None:
-    """Write every log event, the libraries' too, as one JSON line on standard error."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.contextvars.bind_contextvars(service=service)
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # One event a request is too much, and httpx writes each poll of the registry.
-    logging.getLogger("httpx").setLevel(logging.WARNING)

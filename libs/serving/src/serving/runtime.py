@@ -1,14 +1,16 @@
 """What a serving process holds between start and stop, opened by the application's lifespan."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
+import numpy as np
 from fastapi import Depends, Request
+from numpy.typing import NDArray
 
-from inference import LiveModel, Predictor
+from inference import LiveModel, ScoredRows
 from inference.errors import NoModelError
 from inference.watch import WatchState
 from serving.admission import Admission, Quota
@@ -22,11 +24,15 @@ from serving.service import Service
 from serving.settings import Settings
 from serving.upkeep import Upkeep
 
+if TYPE_CHECKING:
+    from serving.tracing import Tracing
+
 __all__ = [
     "CurrentResource",
     "CurrentRuntime",
     "OpenModels",
     "ReadPool",
+    "RowScorer",
     "Runtime",
     "ServedModels",
     "Shell",
@@ -49,6 +55,24 @@ class ServedModels(Protocol):
         ...
 
 
+class RowScorer(Protocol):
+    """Scores rows; `inference.Predictor` does, and says what it promises."""
+
+    async def score(
+        self, keys: Mapping[str, Sequence[str]], overrides: Mapping[str, object] | None = None
+    ) -> ScoredRows:
+        """Score the rows that `keys` names."""
+        ...
+
+    async def score_values(self, values: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> ScoredRows:
+        """Score rows whose features the caller gives."""
+        ...
+
+    async def explain(self, rows: ScoredRows, indices: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """Give contributions of features to the chosen rows."""
+        ...
+
+
 ReadPool = Callable[[Settings, str], Awaitable[list[str]]]
 """Lists the ids of an entity's pool. Raises `FeatureStoreError`."""
 OpenModels = Callable[[Service, Settings], AbstractAsyncContextManager[ServedModels]]
@@ -64,7 +88,7 @@ class Runtime:
     admission: Admission
     quota: Quota
     models: ServedModels
-    predictor: Predictor
+    predictor: RowScorer
     counts: ScoredCounts
     measures: Measures
     upkeep: Upkeep
@@ -87,12 +111,14 @@ class Runtime:
 class Shell:
     """The application's hold on its runtime: empty until the lifespan has begun."""
 
-    __slots__ = ("_resource", "_runtime", "measures")
+    __slots__ = ("_resource", "_runtime", "measures", "tracing")
 
     def __init__(self, measures: Measures | None = None) -> None:
         self.measures = measures or measures_in(Ledger())
         self._runtime: Runtime | None = None
         self._resource: object = None
+        self.tracing: Tracing | None = None
+        """Begins spans of requests; None where no collector is set."""
 
     @property
     def runtime(self) -> Runtime:
@@ -111,18 +137,25 @@ class Shell:
         self, service: Service, settings: Settings, open_models: OpenModels, read_pool: ReadPool
     ) -> AsyncIterator[None]:
         """Hold an open runtime."""
-        async with open_runtime(service, settings, open_models, read_pool, self.measures) as runtime:
-            self._runtime = runtime
+        async with AsyncExitStack() as stack:
+            if settings.traces_endpoint is not None:
+                # 18 MB and 70 ms that only who traces pays for.
+                from serving.tracing import open_tracing
+
+                self.tracing = await stack.enter_async_context(
+                    open_tracing(service.name, settings.worker, settings.traces_endpoint, settings.traces_ratio)
+                )
+            self._runtime = await stack.enter_async_context(
+                open_runtime(service, settings, open_models, read_pool, self.measures)
+            )
             try:
-                if service.resources is None:
-                    yield
-                else:
-                    async with service.resources(runtime) as resource:
-                        self._resource = resource
-                        yield
+                if service.resources is not None:
+                    self._resource = await stack.enter_async_context(service.resources(self._runtime))
+                yield
             finally:
                 self._runtime = None
                 self._resource = None
+                self.tracing = None
 
 
 @asynccontextmanager
@@ -137,6 +170,13 @@ async def open_runtime(
         open_models(service, settings) as models,
         open_predictor(models, service, settings, (counts,), measures) as predictor,
     ):
+        scorer: RowScorer = predictor
+        if settings.traces_endpoint is not None:
+            from serving.tracing import TracedPredictor, TracedStage
+
+            scorer = TracedPredictor(predictor)
+            counts.parse = TracedStage("parse", counts.parse)
+            counts.serialise = TracedStage("serialise", counts.serialise)
         runtime = Runtime(
             service=service,
             settings=settings,
@@ -144,7 +184,7 @@ async def open_runtime(
             admission=admission,
             quota=Quota(settings.quota_per_second, settings.quota_burst),
             models=models,
-            predictor=predictor,
+            predictor=scorer,
             counts=counts,
             measures=measures,
             upkeep=Upkeep(service.name, measures, admission, counts, lambda: models.state),

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from inference import Predictor, ScoredRows
+from inference import ScoredRows
 from serving.answers import Answers
 from serving.problems import Problem, problem
 from serving.request_bodies import decode_json, read_body
-from serving.runtime import Shell
+from serving.runtime import RowScorer, Shell
 from serving.settings import Settings
 from serving.wire import Explanation, Wire
 
@@ -26,7 +26,7 @@ async def send_json(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def explanation_of(predictor: Predictor, rows: ScoredRows) -> Explanation:
+async def explanation_of(predictor: RowScorer, rows: ScoredRows) -> Explanation:
     """Explain the first row."""
     (values,) = (await predictor.explain(rows, [0])).tolist()
     names = [feature.name for feature in rows.model.contract.inputs]

@@ -1,9 +1,9 @@
 """What an operator may set: environment variables `OFFERS_*`, read once at start and passed on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -16,7 +16,9 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseSettings):
     """Settings of one serving process; each is the environment variable `OFFERS_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="OFFERS_", frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="OFFERS_", frozen=True, extra="ignore", use_attribute_docstrings=True, validate_by_name=True
+    )
 
     home: Path = Path(".local")
     """Directory of all local state: key file, artefact cache, logs."""
@@ -81,6 +83,19 @@ class Settings(BaseSettings):
     """How often the pool of candidates in memory is read anew."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     """Least level of a log event that is written."""
+    access_log: Literal["off", "errors", "all"] = "errors"
+    """Which requests have a log event: none, those with server errors (at most 20 a second), or all of them."""
+    traces_endpoint: Annotated[
+        str | None,
+        Field(
+            pattern="^https?://",
+            validation_alias=AliasChoices("OFFERS_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ),
+    ] = None
+    """Collector that takes OpenTelemetry spans by OTLP/HTTP, such as `http://127.0.0.1:4318`; by default none.
+    `OTEL_EXPORTER_OTLP_ENDPOINT` says the same."""
+    traces_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the requests that are traced, where the caller's `traceparent` does not decide it."""
 
     @property
     def keys_path(self) -> Path:

@@ -13,6 +13,7 @@ from inference.errors import FeatureStoreError, NoModelError, RefusalCode
 from inference.watch import WatchState
 from serving import metrics
 from serving.admission import Admission
+from serving.logs import bind_process
 from serving.measures import Measures
 from serving.observing import ScoredCounts
 
@@ -101,6 +102,7 @@ class Upkeep:
                 self._measures.cells(metrics.MODEL_INFO, *self._serving)[0] = 0.0
             if serving is not None:
                 self._measures.cells(metrics.MODEL_INFO, *serving)[0] = 1.0
+            bind_process(model_version=None if version is None else version.version)
             self._serving = serving
         self._swaps[0] += max(state.swaps - self._swaps_seen, 0)
         self._swaps_seen = state.swaps

@@ -1,6 +1,7 @@
 """`POST /v1/score/bulk` as a plain ASGI endpoint: chooses the forms, and serves JSON at once or a stream."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -69,7 +70,9 @@ class BulkEndpoint:
         body = await read_body(receive, bytes_max)
         if b"content-encoding" in headers:
             body = unfold(body, unfolding_of(headers), bytes_max)
+        started = time.perf_counter()
         keys = self._wire.keys_of(decode_json(self._decoder, body))
+        runtime.counts.parse.observe(time.perf_counter() - started)
         count = len(next(iter(keys.values())))
         if count > self._settings.bulk_rows_max:
             raise problem(Problem.TOO_LARGE, f"At most {self._settings.bulk_rows_max} rows.")
@@ -79,7 +82,11 @@ class BulkEndpoint:
             model = model_used(runtime.models.current().version)
             await _send(send, Form.JSON, _encoder.encode(self._wire.bulk_answer(model, [])))
         else:
-            await _send(send, Form.JSON, await self._encoded(await runtime.predictor.score(keys)))
+            rows = await runtime.predictor.score(keys)
+            started = time.perf_counter()
+            encoded = await self._encoded(rows)
+            runtime.counts.serialise.observe(time.perf_counter() - started)
+            await _send(send, Form.JSON, encoded)
 
     async def _send_written(self, keys: Keys, count: int, form: Form, send: Send) -> None:
         """Answer a JSON request in another form."""
