@@ -10,6 +10,8 @@ from hypothesis.strategies import one_of
 from schemathesis import GenerationMode, checks
 from starlette.routing import Route
 
+from serving.docs_page import DOCS_PATHS
+
 pytestmark = pytest.mark.anyio
 
 SCORING_STATUSES = {"200", "400", "401", "404", "413", "415", "422", "429", "500", "503", "504"}
@@ -18,7 +20,7 @@ SCORING_STATUSES = {"200", "400", "401", "404", "413", "415", "422", "429", "500
 async def test_every_route_is_declared(serve: Any) -> None:
     served = serve()
     document = served.app.openapi()
-    hidden = {"/openapi.json", "/docs"}
+    hidden = {"/openapi.json", *DOCS_PATHS}
     routes = {route.path for route in served.app.routes if isinstance(route, Route)} - hidden
     routes |= {route.path for router in served.service.routers for route in router.routes if isinstance(route, Route)}
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference.errors import InferenceError
 from serving.bulk import BulkEndpoint
+from serving.docs_page import DOCS_PATHS, docs_routes
 from serving.exchanges import Exchanges
 from serving.foreign_protocols import ForeignProtocols
 from serving.front import Front, RoutePolicy, problem_of_http
@@ -35,7 +36,7 @@ from serving.wire import wire_of
 
 __all__ = ["create_app"]
 
-_OPEN = ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs")
+_OPEN = ("/livez", "/readyz", "/metrics", "/openapi.json", *DOCS_PATHS)
 
 
 class _Application(FastAPI):
@@ -78,8 +79,8 @@ def create_app(
         summary=service.summary,
         version="1",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
     app.state.shell = shell
@@ -100,6 +101,7 @@ def create_app(
         Route("/livez", operations.livez),
         Route("/readyz", operations.readyz),
         Route("/metrics", operations.metrics),
+        *docs_routes(service.title),
     ]
     for router in service.routers:
         app.include_router(router, responses={**PROBLEM_RESPONSES})
