@@ -76,6 +76,11 @@ _ONE_SERVICE = [
             f" / sum(rate(scoring_batch_rows_count{{{_SERVICE}}}[{_RATE}]))"
         },
     ),
+    Panel(
+        "Requests by worker",
+        "reqps",
+        {"{{worker}}": f"sum by (worker) (rate(scoring_worker_requests_total{{{_SERVICE}}}[{_RATE}]))"},
+    ),
     Panel("Dependencies", "short", {"{{dependency}}": f"min by (dependency) (scoring_dependency_up{{{_SERVICE}}})"}),
     Panel("Memory", "bytes", {"{{worker}}": f"scoring_process_resident_bytes{{{_SERVICE}}}"}),
     Panel("Age of process", "s", {"{{worker}}": f"time() - scoring_process_start_time_seconds{{{_SERVICE}}}"}),
@@ -116,6 +121,19 @@ _LIFECYCLE = [
     ),
     Panel("Swaps", "short", {"{{model}}": "sum by (model) (increase(scoring_model_swaps_total[1h]))"}),
     Panel("Refusals and roll-backs", "short", {"{{model}} {{code}}": _REFUSED}),
+    Panel("Roll-backs", "short", {"{{model}}": "sum by (model) (increase(scoring_model_rollbacks_total[1h]))"}),
+    Panel(
+        "Artefact cache: looks",
+        "short",
+        {"{{service}} {{result}}": "sum by (service, result) (increase(scoring_artifact_cache_lookups_total[1h]))"},
+    ),
+    Panel("Artefact cache: size", "bytes", {"{{service}}": "max by (service) (scoring_artifact_cache_bytes)"}),
+    Panel("Artefact cache: versions", "short", {"{{service}}": "max by (service) (scoring_artifact_cache_entries)"}),
+    Panel(
+        "Shadow rows without room",
+        "short",
+        {"{{model}}": "sum by (model) (increase(scoring_shadow_dropped_rows_total[1h]))"},
+    ),
     Panel("Ready", "short", {"{{service}} {{worker}}": "scoring_model_ready"}),
     Panel("Predict by service", "s", _quantiles("scoring_stage_seconds", "service", 'stage="model"')),
 ]

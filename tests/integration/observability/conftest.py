@@ -38,6 +38,11 @@ def promtool() -> str:
     return binary("promtool")
 
 
+@pytest.fixture(scope="session")
+def prometheus_binary() -> str:
+    return binary("prometheus")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

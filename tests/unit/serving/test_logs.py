@@ -77,6 +77,13 @@ def test_the_access_log_is_as_wide_as_asked(mode: str, statuses: list[int]) -> N
     assert [event["status"] for event in events] == statuses
 
 
+def test_a_probe_of_what_is_not_ready_is_no_error() -> None:
+    with capture_logs() as events:
+        AccessLog("errors").note("GET", "/readyz", 503, 0.001, None)
+
+    assert events == []
+
+
 def test_a_storm_of_errors_is_told_and_not_written_out() -> None:
     now = 0.0
     access = AccessLog("errors", clock=lambda: now)

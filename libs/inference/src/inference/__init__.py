@@ -1,6 +1,6 @@
 """The scoring data plane: contract, boosters, model registry, predictor. It knows no web framework, Feast or pandas."""
 
-from inference.artifacts import ArtifactCache
+from inference.artifacts import ArtifactCache, CacheFigures
 from inference.boosters import Booster, load_booster
 from inference.challenger import ChallengerCanary, Comparison, Shadow, ShadowLimits
 from inference.contract import CONTRACT_FILE, CONTRACT_VERSION, Contract, FeatureSpec, OutputSpec
@@ -22,6 +22,7 @@ __all__ = [
     "CONTRACT_VERSION",
     "ArtifactCache",
     "Booster",
+    "CacheFigures",
     "CellStatus",
     "ChallengerCanary",
     "Comparison",

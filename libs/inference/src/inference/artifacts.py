@@ -15,6 +15,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -25,7 +27,7 @@ from inference.boosters.loading import file_sha256
 from inference.errors import ArtifactError
 from inference.registry import RegisteredVersion
 
-__all__ = ["ArtifactCache"]
+__all__ = ["ArtifactCache", "CacheFigures"]
 
 _MANIFEST = "manifest.json"
 _GRACE_SECONDS = 600.0
@@ -44,6 +46,16 @@ class _Record(msgspec.Struct, frozen=True):
 _Document = TypeVar("_Document", _Manifest, _Record)
 
 
+@dataclass(slots=True)
+class CacheFigures:
+    """What this process asked of the cache, and how large it was when somebody measured it."""
+
+    hits: int = 0
+    misses: int = 0
+    entries: int = 0
+    size_bytes: int = 0
+
+
 class ArtifactCache:
     """Content-addressed and bounded in size: what was used least recently goes first, what an alias serves stays."""
 
@@ -51,13 +63,16 @@ class ArtifactCache:
         """Touch nothing yet; directories are made at the first write."""
         self._root = directory
         self._max_bytes = max_bytes
+        self.figures = CacheFigures()
 
     def find(self, version: RegisteredVersion) -> Path | None:
         """Give the version's directory, its checksums verified; a corrupt entry is removed and counts as absent."""
         record = _load(self._version_path(version), _Record)
-        if record is None or not record.version.same_files(version):
-            return None
-        return self._verified(record.digest)
+        known = record is not None and record.version.same_files(version)
+        found = self._verified(record.digest) if record is not None and known else None
+        self.figures.hits += found is not None
+        self.figures.misses += found is None
+        return found
 
     async def add(
         self, version: RegisteredVersion, fetch: Callable[[RegisteredVersion, Path], Awaitable[None]]
@@ -96,6 +111,16 @@ class ArtifactCache:
             return None
         directory = self._verified(record.digest)
         return None if directory is None else (record.version, directory)
+
+    def measure(self) -> None:
+        """Bring `figures.entries` and `figures.size_bytes` up to date. Blocks: call it in a thread."""
+        sizes = []
+        # Another process may evict meanwhile.
+        with suppress(OSError):
+            for entry in self._entries.iterdir():
+                with suppress(OSError):
+                    sizes.append(_size(entry))
+        self.figures.entries, self.figures.size_bytes = len(sizes), sum(sizes)
 
     def signal(self, name: str) -> None:
         """Tell the other processes that share the cache that an alias of this model has moved."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 
 from serving.problems import Problem, problem
 
@@ -17,27 +17,25 @@ class Admission:
 
     __slots__ = ("_in_flight_max", "_retry_after_seconds", "_shed", "in_flight")
 
-    def __init__(self, in_flight_max: int, retry_after_seconds: int) -> None:
+    def __init__(
+        self, in_flight_max: int, retry_after_seconds: int, shed: "MutableSequence[float] | memoryview[float]"
+    ) -> None:
+        """Count in `shed[0]` what finds no place, at once: a process that is killed has told it."""
         self._in_flight_max = in_flight_max
         self._retry_after_seconds = retry_after_seconds
         self.in_flight = 0
-        self._shed = 0
+        self._shed = shed
 
     def enter(self) -> None:
         """Take a place, to be given back by `leave`; raises the 503 problem when there is none."""
         if self.in_flight >= self._in_flight_max:
-            self._shed += 1
+            self._shed[0] += 1
             raise problem(Problem.OVERLOADED, retry_after_seconds=self._retry_after_seconds)
         self.in_flight += 1
 
     def leave(self) -> None:
         """Give a place back."""
         self.in_flight -= 1
-
-    def take_shed(self) -> int:
-        """Return how many were shed since the last call."""
-        shed, self._shed = self._shed, 0
-        return shed
 
 
 class Quota:

@@ -40,12 +40,18 @@ class Lifecycle:
     """`ServedModels` of a registry: the watches of both aliases and the challenger's comparison."""
 
     def __init__(
-        self, champion: ModelWatch, challenger: ModelWatch, shadow: Shadow | None, history: PromotionHistory
+        self,
+        champion: ModelWatch,
+        challenger: ModelWatch,
+        shadow: Shadow | None,
+        history: PromotionHistory,
+        cache: ArtifactCache,
     ) -> None:
         self.champion = champion
         self.challenger = challenger
         self.shadow = shadow
         self.history = history
+        self.cache = cache
 
     def current(self) -> LiveModel:
         """Give the champion. Raises `NoModelError` while none is loaded."""
@@ -119,7 +125,7 @@ async def follow_registry(
         if shadow is not None or settings.canary_share > 0:
             stack.push_async_callback(challenger.close)
             await challenger.start()
-        yield Lifecycle(champion, challenger, shadow, history)
+        yield Lifecycle(champion, challenger, shadow, history, cache)
 
 
 def _online_store(settings: Settings) -> OpenReader:

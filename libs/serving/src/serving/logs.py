@@ -15,6 +15,8 @@ from serving.current_request import CURRENT_REQUEST, trace_id_of
 __all__ = ["AccessLog", "bind_process", "configure_logging"]
 
 _ERRORS_A_SECOND = 20
+_PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked several times a second while a service starts; that they answer 503 then is what they are for."""
 _log = structlog.stdlib.get_logger()
 # Not structlog's context variables: threads of pools would not see what changes after they started.
 _process: dict[str, object] = {}
@@ -88,6 +90,8 @@ class AccessLog:
         """Write the event of a request that has ended."""
         left_out = {}
         if self.mode == "errors":
+            if route in _PROBES:
+                return
             second = int(self.clock())
             if second != self._second:
                 self._second, self._written = second, 0

@@ -24,6 +24,9 @@ REQUEST_SECONDS = Family(
     ("service", "route", "status"),
     _REQUEST_BUCKETS,
 )
+WORKER_REQUESTS = Family(
+    "scoring_worker_requests", "Requests by the worker that answered.", "counter", ("service", "worker")
+)
 STAGE_SECONDS = Family(
     "scoring_stage_seconds", "Time of one stage of scoring.", "histogram", ("service", "stage"), _STAGE_BUCKETS
 )
@@ -82,6 +85,21 @@ PREDICTION_REFERENCE_ROWS = Family(
     "gauge",
     ("model", "version"),
     merge="max",
+)
+CACHE_LOOKUPS = Family(
+    "scoring_artifact_cache_lookups",
+    "Looks for a version's files on disk, by `result`: a miss fetches them from the registry.",
+    "counter",
+    ("service", "result"),
+)
+CACHE_BYTES = Family(
+    "scoring_artifact_cache_bytes", "Size of the artefact cache on disk.", "gauge", ("service",), merge="max"
+)
+CACHE_ENTRIES = Family(
+    "scoring_artifact_cache_entries", "Model versions in the artefact cache.", "gauge", ("service",), merge="max"
+)
+MODEL_ROLLBACKS = Family(
+    "scoring_model_rollbacks", "Versions that were taken back after they served.", "counter", ("model",), merge="max"
 )
 IN_FLIGHT = Family("scoring_requests_in_flight", "Scoring requests being worked on.", "gauge", ("service",))
 SHED = Family("scoring_requests_shed", "Requests answered 503 for want of room.", "counter", ("service",))
@@ -144,6 +162,7 @@ class RequestTimes:
         self._service = service
         self._measures = measures
         self._series: dict[tuple[str, int], Distribution] = {}
+        self._own = measures.cells(WORKER_REQUESTS, service, measures.worker)
 
     def expect(self, route: str, statuses: tuple[int, ...]) -> None:
         """Show zeros from the start: `increase` does not see a series' first value."""
@@ -154,6 +173,7 @@ class RequestTimes:
         """Count one request."""
         series = self._series.get((route, status)) or self._open(route, status)
         series.observe(seconds)
+        self._own[0] += 1
 
     def _open(self, route: str, status: int) -> Distribution:
         series = self._measures.distribution(REQUEST_SECONDS, self._service, route, str(status))

@@ -16,9 +16,9 @@ from inference.watch import WatchState
 from serving.admission import Admission, Quota
 from serving.api_keys import ApiKeys
 from serving.ledger import Ledger
-from serving.lifecycle import follow_registry, open_predictor
+from serving.lifecycle import Lifecycle, follow_registry, open_predictor
 from serving.measures import Measures
-from serving.metrics import measures_in
+from serving.metrics import SHED, measures_in
 from serving.observing import ScoredCounts
 from serving.service import Service
 from serving.settings import Settings
@@ -165,7 +165,8 @@ async def open_runtime(
     """Read the keys, follow the model, and be ready to score. Raises `ApiKeyError`."""
     keys = ApiKeys.read(settings.keys_path)
     counts = ScoredCounts(service.name, measures)
-    admission = Admission(settings.in_flight_max, settings.retry_after_seconds)
+    shed = measures.cells(SHED, service.name)
+    admission = Admission(settings.in_flight_max, settings.retry_after_seconds, shed)
     async with (
         open_models(service, settings) as models,
         open_predictor(models, service, settings, (counts,), measures) as predictor,
@@ -187,7 +188,14 @@ async def open_runtime(
             predictor=scorer,
             counts=counts,
             measures=measures,
-            upkeep=Upkeep(service.name, measures, admission, counts, lambda: models.state),
+            upkeep=Upkeep(
+                service.name,
+                measures,
+                admission,
+                counts,
+                lambda: models.state,
+                cache=models.cache if isinstance(models, Lifecycle) else None,
+            ),
             read_pool=read_pool,
         )
         measuring = asyncio.create_task(runtime.upkeep.run(runtime.can_score), name="upkeep")

@@ -9,10 +9,12 @@ from resource import getpagesize
 
 import structlog
 
+from inference import ArtifactCache
 from inference.errors import FeatureStoreError, NoModelError, RefusalCode
 from inference.watch import WatchState
 from serving import metrics
 from serving.admission import Admission
+from serving.cache_measures import CacheMeasures
 from serving.logs import bind_process
 from serving.measures import Measures
 from serving.observing import ScoredCounts
@@ -21,6 +23,7 @@ __all__ = ["Upkeep"]
 
 _PAUSE_SECONDS = 1.0
 _PROBE_EVERY = 5
+_CACHE_EVERY = 60
 _log = structlog.stdlib.get_logger()
 
 
@@ -34,14 +37,17 @@ class Upkeep:
         admission: Admission,
         counts: ScoredCounts,
         state: Callable[[], WatchState],
+        *,
+        cache: ArtifactCache | None,
     ) -> None:
+        """Measure; `cache` is None where models come from nowhere else than the process."""
+        self._cache = CacheMeasures(service, measures, cache)
         self._admission = admission
         self._counts = counts
         self._state = state
         self._measures = measures
         worker = measures.worker
         self._in_flight = measures.cells(metrics.IN_FLIGHT, service)
-        self._shed = measures.cells(metrics.SHED, service)
         self._ready = measures.cells(metrics.MODEL_READY, service, worker)
         self._memory = measures.cells(metrics.PROCESS_MEMORY, service, worker)
         self._store = measures.cells(metrics.DEPENDENCY_UP, service, worker, "feature_store")
@@ -49,6 +55,8 @@ class Upkeep:
         measures.cells(metrics.PROCESS_START, service, worker)[0] = time.time()
         self._dropped = measures.cells(metrics.SERIES_DROPPED, service, worker)
         self._swaps = measures.cells(metrics.MODEL_SWAPS, service)
+        self._rollbacks = measures.cells(metrics.MODEL_ROLLBACKS, service)
+        self._rollbacks_seen = 0
         for code in RefusalCode:
             measures.cells(metrics.MODEL_REFUSALS, service, code)
         self._service = service
@@ -59,7 +67,6 @@ class Upkeep:
     def refresh(self) -> None:
         """Bring everything up to date that needs no question to others."""
         self._in_flight[0] = self._admission.in_flight
-        self._shed[0] += self._admission.take_shed()
         state = self._state()
         self._follow(state)
         self._counts.flush()
@@ -67,6 +74,7 @@ class Upkeep:
         self._registry[0] = state.checked_at is not None and state.registry_error is None
         self._memory[0] = _resident_bytes()
         self._dropped[0] = self._measures.dropped
+        self._cache.refresh()
 
     async def run(self, can_score: Callable[[], Awaitable[None]]) -> None:
         """Refresh each second, and ask the feature store each fifth; until cancelled."""
@@ -76,6 +84,8 @@ class Upkeep:
                 self.refresh()
                 if turn % _PROBE_EVERY == 0:
                     await self._probe(can_score)
+                if turn % _CACHE_EVERY == 0:
+                    await asyncio.to_thread(self._cache.measure)
             except Exception as error:  # noqa: BLE001  # measuring must not end for a bug in one measure
                 _log.error("upkeep_failed", exc_info=error)
             turn += 1
@@ -106,6 +116,8 @@ class Upkeep:
             self._serving = serving
         self._swaps[0] += max(state.swaps - self._swaps_seen, 0)
         self._swaps_seen = state.swaps
+        self._rollbacks[0] += max(state.rollbacks - self._rollbacks_seen, 0)
+        self._rollbacks_seen = state.rollbacks
         refusals = {(one.version, one.refused_at): one for one in state.refused}
         for key, refused in refusals.items():
             if key not in self._refusals_seen:
