@@ -50,6 +50,8 @@ class Dataset:
     baseline_sql: str
     """DuckDB SQL over `labels` and `features`: candidate_id, prediction of the held-out rows, from the rest."""
     measure: Literal["amount", "probability"]
+    quiet_sql: str | None = None
+    """DuckDB SQL over `labels`: candidate_id of rows without drift, to be scored before the held-out rows are."""
 
     def tables(self, directory: Path) -> Tables:
         """Read and adapt the file in `directory`. Raises `RealDataError` where it is absent."""
@@ -63,6 +65,15 @@ class Dataset:
                 features=connection.execute(self.features_sql).to_arrow_table(),
                 labels=connection.execute(self.labels_sql).to_arrow_table(),
             )
+
+    def quiet(self, tables: Tables) -> list[str]:
+        """Return the ids of rows that are like those of training; none where no drift is replayed."""
+        if self.quiet_sql is None:
+            return []
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.register("labels", tables.labels)
+            return [identity for (identity,) in connection.execute(self.quiet_sql).fetchall()]
 
     def naive(self, tables: Tables) -> pa.Table:
         """Return candidate_id and the baseline's prediction for the held-out rows."""

@@ -96,4 +96,8 @@ DOU_SALARIES = Dataset(
     baseline="median by position × experience, all waves up to 2019-06",
     baseline_sql=_BASELINE,
     measure="amount",
+    quiet_sql="""
+        SELECT candidate_id FROM labels
+        WHERE NOT held_out AND label_time >= TIMESTAMPTZ '2018-06-01 00:00:00+00' ORDER BY candidate_id
+    """,
 )

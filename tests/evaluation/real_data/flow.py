@@ -21,6 +21,7 @@ from deploy.local.settings import DEFAULT_PORTS, LocalSettings
 
 from pipelines.training import train
 from real_data.dataset import Dataset, RealDataError, Tables
+from real_data.drift import DriftReplay, replay_drift
 from real_data.waiting import wait_ready
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Predictions:
     """Rows that training was given."""
     lower: Sequence[float] | None = None
     upper: Sequence[float] | None = None
+    drift: DriftReplay | None = None
 
 
 @contextmanager
@@ -78,7 +80,18 @@ def run_flow(dataset: Dataset, settings: LocalSettings, real_data: Path) -> Pred
         "OFFERS_API_KEYS_FILE": str(settings.api_key_file),
     }
     with _running(own, dataset.declaration.name, environment) as url:
-        answers = _score(url, local_api_key(settings.api_key_file), held_out["candidate_id"].to_pylist())
+        key, ids = local_api_key(settings.api_key_file), held_out["candidate_id"].to_pylist()
+        quiet = dataset.quiet(tables)
+        drift = None
+        if quiet:
+            drift = replay_drift(
+                quiet,
+                ids,
+                lambda some: _score(url, key, some),
+                lambda: httpx.get(f"{url}/metrics").text,
+                home / "drift",
+            )
+        answers = _score(url, key, ids)
     naive = _by_id(dataset.naive(tables), "prediction")
     label = _by_id(held_out, "label")
     interval = dataset.measure == "amount"
@@ -89,6 +102,7 @@ def run_flow(dataset: Dataset, settings: LocalSettings, real_data: Path) -> Pred
         known_rows=known.num_rows,
         lower=[row["lower"] for row in answers.values()] if interval else None,
         upper=[row["upper"] for row in answers.values()] if interval else None,
+        drift=drift,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from real_data.dataset import Dataset
+from real_data.drift import QUIET_WINDOWS, DriftReplay
 from real_data.flow import Predictions
 
 __all__ = ["Figure", "figures", "markdown"]
@@ -68,4 +69,14 @@ def markdown(results: Sequence[tuple[Dataset, Predictions, Sequence[Figure]]]) -
         f"- {dataset.name}: {dataset.rule}. Baseline: {dataset.baseline}. Source: {dataset.credit}."
         for dataset, _, _ in results
     ]
+    lines += [_drift(dataset, answered.drift) for dataset, answered, _ in results if answered.drift is not None]
     return "\n".join(lines) + "\n"
+
+
+def _drift(dataset: Dataset, drift: DriftReplay) -> str:
+    alarmed = ", ".join(f"{name} (PSI {value:.2f})" for name, value in drift.features.items()) or "nothing"
+    checked = "as promtool ran the rules" if drift.checked else "by our own computation, as promtool is missing"
+    return (
+        f"- Drift on {dataset.name}: {QUIET_WINDOWS} windows of known rows, no alarm; one of {drift.rows:,} held-out "
+        f"rows, alarms for {alarmed}; {checked}."
+    )

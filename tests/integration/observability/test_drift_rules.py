@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.distance import jensenshannon
 
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "generate_drift_rules.py"
 START = 1_790_000_000
@@ -32,10 +33,7 @@ def _psi(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
 
 
 def _js_bits(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
-    def against(one: NDArray[np.float64], mean: NDArray[np.float64]) -> float:
-        return float(np.sum(one[one > 0] * np.log2(one[one > 0] / mean[one > 0])))
-
-    return (against(p, (p + q) / 2) + against(q, (p + q) / 2)) / 2
+    return float(jensenshannon(p, q, base=2)) ** 2
 
 
 def _shifted(q: NDArray[np.float64], psi: float) -> NDArray[np.float64]:
