@@ -51,6 +51,7 @@ class Exchange:
         self.status = 0
         """Of the answer; 0 as long as none has begun."""
         self.is_counted = False
+        """Whether the end of the answer is sent."""
         self.spans: RequestSpans | None = None
         self.caller: str | None = None
         """Name of the caller's key."""
@@ -64,14 +65,9 @@ class Exchange:
                 headers += self.spans.answer_headers()
             message["headers"] = headers
         elif not message.get("more_body", False):
-            self.count()
-        await self._send(message)
-
-    def count(self) -> None:
-        """Count the request, once."""
-        if not self.is_counted:
             self.is_counted = True
-            self._times.observe(self.route, self.status or _CLIENT_CLOSED, time.perf_counter() - self.started)
+            self._times.observe(self.route, self.status, time.perf_counter() - self.started)
+        await self._send(message)
 
 
 class Exchanges:
@@ -81,6 +77,7 @@ class Exchanges:
         self._shell = shell
         self._times = times
         self._access = AccessLog(settings.access_log)
+        self._noted_from = self._access.status_min
         # Unique with the time of the start in front; a UUID a request would cost 1 µs.
         self._request_ids = map("{}-{:x}".format, itertools.repeat(prediction_id()[:23]), itertools.count(1))
 
@@ -98,10 +95,11 @@ class Exchanges:
 
     def end(self, exchange: Exchange, method: str) -> None:
         """Note that a request has ended, with its answer or without."""
-        exchange.count()
         status = exchange.status or _CLIENT_CLOSED
+        if not exchange.is_counted:
+            self._times.observe(exchange.route, status, time.perf_counter() - exchange.started)
         if exchange.spans is not None:
             exchange.spans.end(status, exchange.request_id)
-        if status >= self._access.status_min:
+        if status >= self._noted_from:
             seconds = time.perf_counter() - exchange.started
             self._access.note(method, exchange.route, status, seconds, exchange.caller)

@@ -173,7 +173,7 @@ class RequestTimes:
         """Count one request."""
         series = self._series.get((route, status)) or self._open(route, status)
         series.observe(seconds)
-        self._own[0] += 1
+        self._own[0] += 1.0
 
     def _open(self, route: str, status: int) -> Distribution:
         series = self._measures.distribution(REQUEST_SECONDS, self._service, route, str(status))
