@@ -153,7 +153,8 @@ def serve(declared: Service, model_directory: Path, tmp_path: Path) -> Serve:
 
     def make(*, ready: bool = True, **settings: Any) -> Served:
         (tmp_path / "api-key").write_text(f"tests:{KEY}\n")
-        chosen = Settings(home=tmp_path, **settings)
+        # Nothing listens there: the log must not reach a platform that runs on this machine.
+        chosen = Settings(home=tmp_path, **{"redis_url": "redis://127.0.0.1:1/0", **settings})
         live = live_model(model_directory)
         reader = live.reader
         assert isinstance(reader, InMemoryFeatureReader)

@@ -117,6 +117,8 @@ def serving(directory: Path, workers: int = 1, **environment: str) -> Iterator[S
     (directory / "api-key").write_text(key)
     (directory / "api-key").chmod(0o600)
     environment |= {"OFFERS_HOME": str(directory), "OFFERS_PORT": str(port), "OFFERS_WORKERS": str(workers)}
+    # Nothing listens there: the log stays in its spool.
+    environment.setdefault("OFFERS_REDIS_URL", "redis://127.0.0.1:1/0")
     url, log = f"http://127.0.0.1:{port}", directory / "log"
     last = f'scoring_model_ready{{service="hourly_rate",worker="{workers - 1}"}} 1.0'
     with process([sys.executable, str(_HERE / "stand_in.py"), str(directory / "model")], environment, log) as started:

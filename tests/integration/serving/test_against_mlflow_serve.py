@@ -412,7 +412,7 @@ async def ours(model: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         bulk_key="candidate_ids",
     )
     models = StandingModels(service.name, live_model(model))
-    app = create_app(service, Settings(home=tmp_path), open_models=standing_models(models))
+    app = create_app(service, Settings(home=tmp_path, prediction_log=False), open_models=standing_models(models))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

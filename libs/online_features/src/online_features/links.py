@@ -116,6 +116,11 @@ class RedisPyLink:
         self._client = client
         self._cluster = cluster
 
+    @property
+    def client(self) -> Any:
+        """The redis-py client, for commands beyond those of a reader."""
+        return self._client
+
     async def mget(self, runs: Sequence[KeyRun]) -> list[bytes | None]:
         """See `Link`. In a cluster: one MGET a slot, pipelined by node."""
         keys = [f"{prefix}{id_}{KEY_END}".encode() for prefix, ids in runs for id_ in ids]

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from inference import CellStatus, Contract, ModelVersion, ScoredRows
+from inference.prediction_log.records import Ids
 from serving.prediction_ids import prediction_id, prediction_ids
 from serving.wire import Explanation, FeaturesUsed, ModelUsed, Wire
 
@@ -23,14 +24,17 @@ class Answers:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._contract: Contract | None = None
+        self.last_ids: Ids = None
+        """Prediction ids of the answer that was made last, for the log."""
         # Rows share few patterns of what is missing and fewer times of materialisation.
         self._used: dict[tuple[int, bytes], FeaturesUsed] = {}
 
     def single(self, rows: ScoredRows, keys: Sequence[str], explanation: Explanation | None) -> msgspec.Struct:
         """Answer for the one row that was scored."""
         (features,) = self.features_used(rows)
+        self.last_ids = prediction_id()
         return self._wire.score_answer(
-            prediction_id(),
+            self.last_ids,
             *keys,
             self.predictions(rows)[0],
             model_used(rows.model),
@@ -42,6 +46,7 @@ class Answers:
     def bulk_rows(self, rows: ScoredRows) -> list[msgspec.Struct]:
         """Answer a row an entity, in the order of the request."""
         ids: list[str | None] = [*prediction_ids(rows.n)]
+        self.last_ids = ids
         predictions: list[msgspec.Struct | None] = [*self.predictions(rows)]
         features: list[FeaturesUsed | None] = [*self.features_used(rows)]
         codes = rows.degraded.astype(np.intp)

@@ -17,6 +17,7 @@ from inference.errors import InferenceError
 from serving.bulk import BulkEndpoint
 from serving.docs_page import DOCS_PATHS, docs_routes
 from serving.exchanges import Exchanges
+from serving.feedback import FeedbackEndpoint
 from serving.foreign_protocols import ForeignProtocols
 from serving.front import Front, RoutePolicy, problem_of_http
 from serving.ledger import Ledger
@@ -92,6 +93,7 @@ def create_app(
     direct: dict[str, ASGIApp] = {
         "/v1/score": ScoreEndpoint(shell, settings, wire, service.entities),
         "/v1/score/bulk": BulkEndpoint(shell, settings, service, wire),
+        "/v1/feedback": FeedbackEndpoint(shell, settings),
     }
     app.router.routes[:0] = [
         *(Route(path, endpoint, methods=["POST"]) for path, endpoint in direct.items()),
@@ -136,6 +138,8 @@ def _policies(service: Service) -> dict[str, RoutePolicy]:
     policies["/v1/model/webhook"] = RoutePolicy("/v1/model/webhook", is_open=True)
     policies["/v1/score"] = RoutePolicy("/v1/score", scores=True)
     policies["/v1/score/bulk"] = RoutePolicy("/v1/score/bulk", scores=True, is_bulk=True)
+    # Large or small, it looks itself to media types and sizes.
+    policies["/v1/feedback"] = RoutePolicy("/v1/feedback", scores=True, is_bulk=True)
     for router in service.routers:
         for route in router.routes:
             if isinstance(route, APIRoute):

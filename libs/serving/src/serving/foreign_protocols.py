@@ -45,6 +45,10 @@ class ForeignRequest:
     """Of the path."""
     body: bytes
     """Without its content encoding."""
+    caller: str = ""
+    """Name of the caller, where one was asked for."""
+    route: str = ""
+    """Template of the route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +147,21 @@ class ForeignProtocols:
         if scope["method"] != route.method:
             allow = [(b"allow", route.method.encode("ascii"))]
             raise ProblemError(problem(Problem.METHOD).answer, allow)
-        exchange.caller = None if client is None else client.name
+        caller = "" if client is None else client.name
+        exchange.caller = caller or None
         if client is None or not route.scores:
-            return await route.handle(await self._request(route, runtime, headers, receive))
+            return await route.handle(await self._request(route, runtime, headers, caller, receive))
         runtime.quota.take(client.name)
         runtime.admission.enter()
         try:
             async with asyncio.timeout(self._settings.bulk_deadline_seconds):
-                answer = await route.handle(await self._request(route, runtime, headers, receive))
+                answer = await route.handle(await self._request(route, runtime, headers, caller, receive))
                 return await _compressed(answer, headers)
         finally:
             runtime.admission.leave()
 
     async def _request(
-        self, route: ForeignRoute, runtime: Runtime, headers: Mapping[bytes, bytes], receive: Receive
+        self, route: ForeignRoute, runtime: Runtime, headers: Mapping[bytes, bytes], caller: str, receive: Receive
     ) -> ForeignRequest:
         bytes_max = self._settings.body_bytes_max
         body = b""
@@ -170,7 +175,7 @@ class ForeignProtocols:
                 body = await asyncio.to_thread(decompress, body, encoding, bytes_max)
             else:
                 body = decompress(body, encoding, bytes_max)
-        return ForeignRequest(runtime, headers, route.parameters, body)
+        return ForeignRequest(runtime, headers, route.parameters, body, caller, route.template)
 
     def _failure(self, protocol: ForeignProtocol, error: Exception, scope: Scope) -> ForeignAnswer:
         failure = problem_of(error, retry_after_seconds=self._settings.retry_after_seconds)

@@ -15,7 +15,7 @@ from serving.deadlines import Deadline
 from serving.exchanges import Exchange, Exchanges
 from serving.problems import Problem, ProblemError, problem, problem_of, problem_response
 from serving.request_bodies import require_json
-from serving.runtime import Shell
+from serving.runtime import CALLER, Shell
 from serving.settings import Settings
 
 __all__ = ["Front", "RoutePolicy", "headers_of", "problem_of_http"]
@@ -106,6 +106,7 @@ class Front:
         if not policy.is_bulk:
             require_json(headers)
         runtime.quota.take(client.name)
+        scope[CALLER] = client.name
         app = self._direct.get(policy.route, self._app)
         admission = runtime.admission
         admission.enter()

@@ -125,6 +125,45 @@ PROCESS_START = Family(
 PROCESS_MEMORY = Family("scoring_process_resident_bytes", "Resident memory.", "gauge", ("service", "worker"))
 SERIES_DROPPED = Family("scoring_metric_series_dropped", "Series that found no room.", "gauge", ("service", "worker"))
 
+LOG_ROWS = Family("scoring_prediction_log_rows", "Rows made into messages of the log.", "counter", ("service",))
+LOG_DROPPED = Family(
+    "scoring_prediction_log_dropped_rows", "Rows that the log lost, and why.", "counter", ("service", "reason")
+)
+DROP_REASONS = ("memory", "spool_full", "spool_failed", "unencodable")
+LOG_SPOOL_BYTES = Family(
+    "scoring_prediction_log_spool_bytes", "Messages on disk that Redis has not taken.", "gauge", ("service",)
+)
+LOG_STREAM_BYTES = Family(
+    "scoring_prediction_log_stream_bytes",
+    "Messages in Redis that no consumer has written.",
+    "gauge",
+    ("service",),
+    merge="max",
+)
+LOG_DAMAGED_BYTES = Family(
+    "scoring_prediction_log_damaged_bytes", "Bytes of the spool that could not be read.", "counter", ("service",)
+)
+FEEDBACK_ROWS = Family("scoring_feedback_rows", "Feedback that was acknowledged.", "counter", ("service",))
+FEEDBACK_REFUSED = Family(
+    "scoring_feedback_refused_rows", "Feedback that could not be kept, answered 503.", "counter", ("service",)
+)
+FEEDBACK_JOURNAL_BYTES = Family(
+    "scoring_feedback_journal_bytes", "Feedback on disk that Redis has not taken.", "gauge", ("service",)
+)
+FEEDBACK_WAITING_SINCE = Family(
+    "scoring_feedback_waiting_since_seconds",
+    "When a worker's journal was last empty, seconds since the epoch; 0 while it is.",
+    "gauge",
+    ("service", "worker"),
+)
+FEEDBACK_STREAM_BYTES = Family(
+    "scoring_feedback_stream_bytes",
+    "Feedback in Redis that no consumer has written.",
+    "gauge",
+    ("service",),
+    merge="max",
+)
+
 SHADOW_ROWS = Family(
     "scoring_shadow_rows", "Rows scored by a challenger too.", "counter", ("model", "champion", "challenger")
 )

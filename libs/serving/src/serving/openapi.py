@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
+from serving.feedback import FeedbackAnswer, FeedbackRequest
 from serving.model_answers import HistoryAnswer, ModelAnswer
 from serving.model_routes import HISTORY_LIMIT_MAX
 from serving.operations import LiveAnswer, ReadyAnswer
@@ -104,6 +105,8 @@ def _completed(document: dict[str, Any], service: Service, settings: Settings, w
         ModelAnswer,
         HistoryAnswer,
         ProblemAnswer,
+        FeedbackRequest,
+        FeedbackAnswer,
         *service.answers,
     )
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
@@ -122,6 +125,7 @@ def _completed(document: dict[str, Any], service: Service, settings: Settings, w
     paths["/v1/score"] = {"post": _scoring("score", f"Score {rows}", "ScoreRequest", "ScoreAnswer")}
     paths["/v1/score/bulk"] = {"post": _scoring("score_bulk", f"Score many, a row {rows}", "BulkRequest", "BulkAnswer")}
     paths["/v1/score/bulk"]["post"]["description"] = _STREAMS
+    paths["/v1/feedback"] = {"post": _FEEDBACK}
     paths["/v1/model"] = {"get": _reading("model", "What serves, what stayed out and why", "ModelAnswer")}
     history = _reading("model_history", "Which alias moved when, and what became of it", "HistoryAnswer")
     paths["/v1/model/history"] = {"get": {**history, "parameters": _HISTORY_PAGE}}
@@ -175,3 +179,27 @@ def _reading(operation_id: str, summary: str, answer: str, *, is_open: bool = Fa
 def _answers(name: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": _REF.format(name=name)}}}
     return {"200": {"description": "The answer", "content": content}}
+
+
+_FEEDBACK_REF = {"$ref": _REF.format(name="FeedbackRequest")}
+_FEEDBACK: dict[str, Any] = {
+    "operationId": "feedback",
+    "summary": "What happened after a prediction",
+    "description": (
+        "Answered 200 when all of the feedback is on the disk; after a problem, take none of it for kept. "
+        "One object, a list of them, or `application/x-ndjson`, an object a line; bodies may have "
+        "`Content-Encoding` gzip or zstd. Sending the same again does no harm: of several outcomes of one prediction "
+        "the one observed last counts, and of those the one received last."
+    ),
+    "tags": ["feedback"],
+    "security": _SECURITY,
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"anyOf": [_FEEDBACK_REF, {"type": "array", "items": _FEEDBACK_REF, "minItems": 1}]}
+            }
+        },
+    },
+    "responses": {**_answers("FeedbackAnswer"), **_problems((400, 401, 413, 415, 422, 429, 500, 503, 504))},
+}

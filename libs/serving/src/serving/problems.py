@@ -54,6 +54,7 @@ class Problem(Enum):
     INTERNAL = Kind("internal-error", 500, "The service failed")
     NOT_READY = Kind("not-ready", 503, "The service cannot score yet")
     OVERLOADED = Kind("overloaded", 503, "The service has more requests than it can work on")
+    NOT_KEPT = Kind("feedback-not-kept", 503, "The feedback could not be made durable")
     FEATURES_AWAY = Kind("feature-store-unavailable", 503, "The feature store does not answer")
     DEADLINE = Kind("deadline-exceeded", 504, "The answer was not ready in time")
 

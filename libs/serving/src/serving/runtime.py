@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import Depends, Request
 from numpy.typing import NDArray
 
-from inference import LiveModel, ScoredRows
+from inference import LiveModel, ModelSource, Predictor, PredictorLimits, ScoredRows
 from inference.errors import NoModelError
 from inference.watch import WatchState
 from serving.admission import Admission, Quota
@@ -20,6 +20,7 @@ from serving.lifecycle import Lifecycle, follow_registry, open_predictor
 from serving.measures import Measures
 from serving.metrics import SHED, measures_in
 from serving.observing import ScoredCounts
+from serving.prediction_log import FeedbackJournal, PredictionLog, open_feedback_journal, open_prediction_log
 from serving.service import Service
 from serving.settings import Settings
 from serving.upkeep import Upkeep
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from serving.tracing import Tracing
 
 __all__ = [
+    "CALLER",
+    "CurrentCaller",
     "CurrentResource",
     "CurrentRuntime",
     "OpenModels",
@@ -55,6 +58,10 @@ class ServedModels(Protocol):
         ...
 
 
+CALLER = "offers.caller"
+"""Where a request's scope names its caller."""
+
+
 class RowScorer(Protocol):
     """Scores rows; `inference.Predictor` does, and says what it promises."""
 
@@ -70,6 +77,20 @@ class RowScorer(Protocol):
 
     async def explain(self, rows: ScoredRows, indices: Sequence[int] | None = None) -> NDArray[np.float64]:
         """Give contributions of features to the chosen rows."""
+        ...
+
+    def beside(
+        self,
+        models: ModelSource,
+        *,
+        spare: Callable[[LiveModel], LiveModel | None] | None = None,
+        limits: PredictorLimits | None = None,
+    ) -> Predictor:
+        """Make a predictor over other models, whose rows and failures the same observers see."""
+        ...
+
+    def spare_of(self, live: LiveModel) -> LiveModel | None:
+        """Give the version that tries once more what `live` cannot score."""
         ...
 
 
@@ -93,6 +114,8 @@ class Runtime:
     measures: Measures
     upkeep: Upkeep
     read_pool: ReadPool
+    log: PredictionLog
+    feedback: FeedbackJournal
 
     async def can_score(self, timeout_seconds: float = 1.0) -> None:
         """Return when a model version is loaded and its features can be read.
@@ -170,6 +193,8 @@ async def open_runtime(
     async with (
         open_models(service, settings) as models,
         open_predictor(models, service, settings, (counts,), measures) as predictor,
+        open_prediction_log(service.name, settings, measures) as log,
+        open_feedback_journal(service.name, settings, measures) as feedback,
     ):
         scorer: RowScorer = predictor
         if settings.traces_endpoint is not None:
@@ -197,6 +222,8 @@ async def open_runtime(
                 cache=models.cache if isinstance(models, Lifecycle) else None,
             ),
             read_pool=read_pool,
+            log=log,
+            feedback=feedback,
         )
         measuring = asyncio.create_task(runtime.upkeep.run(runtime.can_score), name="upkeep")
         try:
@@ -223,7 +250,14 @@ def _current_resource(request: Request) -> object:
     return shell.resource
 
 
+def _current_caller(request: Request) -> str:
+    caller: str = request.scope[CALLER]
+    return caller
+
+
 CurrentRuntime = Annotated[Runtime, Depends(_current_runtime)]
 """For handlers of a service's own routes."""
 CurrentResource = Annotated[object, Depends(_current_resource)]
 """What the service's `resources` yielded, for the same handlers."""
+CurrentCaller = Annotated[str, Depends(_current_caller)]
+"""Name of the caller, for the same handlers."""

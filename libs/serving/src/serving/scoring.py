@@ -10,7 +10,7 @@ from inference import ScoredRows
 from serving.answers import Answers
 from serving.problems import Problem, problem
 from serving.request_bodies import decode_json, read_body
-from serving.runtime import RowScorer, Shell
+from serving.runtime import CALLER, RowScorer, Shell
 from serving.settings import Settings
 from serving.wire import Explanation, Wire
 
@@ -43,7 +43,7 @@ class ScoreEndpoint:
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(wire.score_request)
         self._answers = Answers(wire)
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises what `problem_of` maps."""
         body = await read_body(receive, self._body_bytes_max)
         runtime, predictor = self._shell.runtime, self._shell.runtime.predictor
@@ -56,6 +56,9 @@ class ScoreEndpoint:
             raise problem(Problem.UNKNOWN_ENTITY)
         explanation = await explanation_of(predictor, rows) if request.explain else None
         started = time.perf_counter()
-        answer = _encoder.encode(self._answers.single(rows, [ids[0] for ids in keys.values()], explanation))
+        single = self._answers.single(rows, [ids[0] for ids in keys.values()], explanation)
+        prediction_ids = self._answers.last_ids
+        answer = _encoder.encode(single)
         runtime.counts.serialise.observe(time.perf_counter() - started)
         await send_json(send, answer)
+        runtime.log.record(rows, prediction_ids, scope[CALLER], "/v1/score")

@@ -79,6 +79,19 @@ class Settings(BaseSettings):
     quota_burst: Count = 1000
     """Requests that a caller may send at once under a quota."""
 
+    prediction_log: bool = True
+    """Whether every scored row is logged."""
+    prediction_log_bulk_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the rows of bulk requests that is logged; feedback to the others joins nothing."""
+    log_redis_url: str | None = None
+    """Redis of the prediction log and of feedback; by default the online store's. It must not evict keys."""
+    log_stream_bytes_max: Count = 128 * 1024 * 1024
+    """Backlog of a stream in Redis from which on messages stay in the spool."""
+    spool_bytes_max: Count = 256 * 1024 * 1024
+    """Spool of a process for scored rows that Redis does not take; what is over it is dropped and counted."""
+    feedback_journal_bytes_max: Count = 64 * 1024 * 1024
+    """Journal of a process for feedback that Redis has not taken; when it is full, feedback is answered 503."""
+
     shortlist_refresh_seconds: Positive = 60.0
     """How often the pool of candidates in memory is read anew."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
@@ -101,6 +114,11 @@ class Settings(BaseSettings):
     def keys_path(self) -> Path:
         """The API key file."""
         return self.api_keys_file or self.home / "api-key"
+
+    @property
+    def spool_path(self) -> Path:
+        """Directory of the spools; it must outlive the process, and no two machines may share it."""
+        return self.home / "spool"
 
     @property
     def cache_path(self) -> Path:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from inference import Predictor, ScoredRows
+from inference import LiveModel, ModelSource, Predictor, PredictorLimits, ScoredRows
 from serving.current_request import CURRENT_REQUEST
 from serving.measures import Times
 
@@ -127,6 +127,20 @@ class TracedPredictor:
         values = await self._predictor.explain(rows, indices)
         _note("explain", time.perf_counter() - started)
         return values
+
+    def beside(
+        self,
+        models: ModelSource,
+        *,
+        spare: Callable[[LiveModel], LiveModel | None] | None = None,
+        limits: PredictorLimits | None = None,
+    ) -> Predictor:
+        """Make a predictor over other models as the predictor does; a stream's chunks are no spans."""
+        return self._predictor.beside(models, spare=spare, limits=limits)
+
+    def spare_of(self, live: LiveModel) -> LiveModel | None:
+        """Give the spare as the predictor does."""
+        return self._predictor.spare_of(live)
 
 
 def _note_stages(rows: ScoredRows, called: float) -> None:

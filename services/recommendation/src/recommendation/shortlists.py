@@ -13,7 +13,7 @@ from marketplace.vocabulary import ENGLISH_LEVELS, ROLES, SKILLS, skill_mask
 from recommendation.matches import MatchPrediction, postprocess
 from recommendation.pool import CANDIDATE, CandidatePool
 from recommendation.ranking import Column, PoolFilter, rank
-from serving import CurrentResource, CurrentRuntime
+from serving import CurrentCaller, CurrentResource, CurrentRuntime
 from serving.answers import features_used, model_used
 from serving.prediction_ids import prediction_ids
 from serving.problems import Problem, problem
@@ -87,7 +87,9 @@ router = APIRouter(tags=["scoring"])
 
 
 @router.post("/v1/shortlist", summary="Rank the whole pool for a job", responses=answer_of(ShortlistAnswer))
-async def shortlist(request: ShortlistRequest, runtime: CurrentRuntime, resource: CurrentResource) -> Response:
+async def shortlist(
+    request: ShortlistRequest, runtime: CurrentRuntime, resource: CurrentResource, caller: CurrentCaller
+) -> Response:
     """List the candidates who fit a job best."""
     table = cast("CandidatePool", resource).table()
     # The table may be replaced meanwhile; its version must not go before the answer.
@@ -110,11 +112,13 @@ async def shortlist(request: ShortlistRequest, runtime: CurrentRuntime, resource
         table.live.release()
     rows = ranking.rows
     runtime.counts.observe(rows)
+    ids = prediction_ids(rows.n)
+    runtime.log.record(rows, ids, caller, "/v1/shortlist")
     scores = rows.columns["score"].tolist()
     candidates = [
         RankedCandidate(row + 1, prediction, candidate, MatchPrediction(score), features_used(rows, row), degraded)
         for row, (prediction, candidate, score, degraded) in enumerate(
-            zip(prediction_ids(rows.n), rows.keys[CANDIDATE], scores, rows.degraded.tolist(), strict=True)
+            zip(ids, rows.keys[CANDIDATE], scores, rows.degraded.tolist(), strict=True)
         )
     ]
     pool = PoolUsed(len(table.ids), ranking.eligible, ranking.scored, table.refreshed_at)

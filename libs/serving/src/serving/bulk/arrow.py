@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from inference import CellStatus, ModelVersion, ScoredRows
+from inference.prediction_log.records import Ids
 from serving.answers import model_used
 from serving.bulk.arrow_messages import MessageCutter, malformed
 from serving.bulk.forms import Keys, StreamBounds, require_ids, row_problem
@@ -140,6 +141,7 @@ class ArrowWriter:
             ],
             metadata={"model": msgspec.json.encode(model_used(model))},
         )
+        self.last_ids: Ids = None
         self._sink = io.BytesIO()
         self._writer = pa.ipc.new_stream(self._sink, self._schema)
 
@@ -154,8 +156,9 @@ class ArrowWriter:
         if unknown is not None:
             codes[unknown] = 2
         no_time = rows.as_of_us == 0
+        self.last_ids = ids = prediction_id_text(rows.n)
         columns = [
-            _prediction_ids(rows.n, unknown),
+            _prediction_ids(ids, unknown),
             *(pa.array(rows.keys[entity], pa.string()) for entity in self._entities),
             pa.DictionaryArray.from_arrays(pa.array(codes), _STATUSES),
             *(pa.array(rows.columns[name], kind, mask=unknown, from_pandas=True) for name, kind in self._types.items()),
@@ -194,10 +197,11 @@ class ArrowWriter:
         return pa.ListArray.from_arrays(pa.array(offsets), names, mask=mask)
 
 
-def _prediction_ids(n: int, unknown: NDArray[np.bool_] | None) -> Any:
+def _prediction_ids(ids: bytes, unknown: NDArray[np.bool_] | None) -> Any:
+    n = len(ids) // _ID_LENGTH
     offsets = np.arange(0, _ID_LENGTH * (n + 1), _ID_LENGTH, dtype=np.int32)
     bitmap = None if unknown is None else pa.py_buffer(np.packbits(~unknown, bitorder="little"))
-    buffers = [bitmap, pa.py_buffer(offsets), pa.py_buffer(prediction_id_text(n))]
+    buffers = [bitmap, pa.py_buffer(offsets), pa.py_buffer(ids)]
     return pa.Array.from_buffers(pa.string(), n, buffers)
 
 

@@ -19,7 +19,7 @@ from serving.bulk.stream import PinnedModel, Stream
 from serving.deadlines import Deadline
 from serving.problems import Problem, problem, problem_of
 from serving.request_bodies import decode_json, read_body
-from serving.runtime import Shell
+from serving.runtime import CALLER, Shell
 from serving.service import Service
 from serving.settings import Settings
 from serving.wire import Wire
@@ -27,6 +27,7 @@ from serving.wire import Wire
 __all__ = ["BulkEndpoint"]
 
 _encoder = msgspec.json.Encoder()
+_ROUTE = "/v1/score/bulk"
 _ENCODED_AT_ONCE = 512
 """Rows encoded before others get their turn: about half a millisecond."""
 _STREAM_ROWS = 2048
@@ -57,14 +58,16 @@ class BulkEndpoint:
         form = request_form(headers)
         answer = answer_form(headers, form)
         if form is not Form.JSON:
-            await self._serve_stream(headers, form, answer, receive, send)
+            await self._serve_stream(scope, form, answer, receive, send)
             return
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._settings.body_bytes_max:
             raise problem(Problem.TOO_LARGE, f"At most {self._settings.body_bytes_max} bytes.")
-        await self._deadline.hold(self._serve_json(headers, answer, receive, send))
+        await self._deadline.hold(self._serve_json(headers, answer, scope[CALLER], receive, send))
 
-    async def _serve_json(self, headers: Mapping[bytes, bytes], form: Form, receive: Receive, send: Send) -> None:
+    async def _serve_json(
+        self, headers: Mapping[bytes, bytes], form: Form, caller: str, receive: Receive, send: Send
+    ) -> None:
         runtime = self._shell.runtime
         bytes_max = self._settings.body_bytes_max
         body = await read_body(receive, bytes_max)
@@ -77,29 +80,31 @@ class BulkEndpoint:
         if count > self._settings.bulk_rows_max:
             raise problem(Problem.TOO_LARGE, f"At most {self._settings.bulk_rows_max} rows.")
         if form is not Form.JSON:
-            await self._send_written(keys, count, form, send)
+            await self._send_written(keys, count, form, caller, send)
         elif count == 0:
             model = model_used(runtime.models.current().version)
             await _send(send, Form.JSON, _encoder.encode(self._wire.bulk_answer(model, [])))
         else:
             rows = await runtime.predictor.score(keys)
             started = time.perf_counter()
-            encoded = await self._encoded(rows)
+            encoded = await self._encoded(rows, caller)
             runtime.counts.serialise.observe(time.perf_counter() - started)
             await _send(send, Form.JSON, encoded)
 
-    async def _send_written(self, keys: Keys, count: int, form: Form, send: Send) -> None:
+    async def _send_written(self, keys: Keys, count: int, form: Form, caller: str, send: Send) -> None:
         """Answer a JSON request in another form."""
         rows = await self._shell.runtime.predictor.score(keys) if count else None
         version = self._shell.runtime.models.current().version if rows is None else rows.model
         writer = self._writer(form, version)
         body = writer.head() + (b"" if rows is None else writer.rows(rows)) + writer.tail()
+        if rows is not None:
+            self._shell.runtime.log.record_bulk(rows, writer.last_ids, caller, _ROUTE)
         await _send(send, form, body)
 
-    async def _serve_stream(
-        self, headers: Mapping[bytes, bytes], form: Form, answer: Form, receive: Receive, send: Send
-    ) -> None:
+    async def _serve_stream(self, scope: Scope, form: Form, answer: Form, receive: Receive, send: Send) -> None:
         runtime = self._shell.runtime
+        headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        caller = scope[CALLER]
         unfolding, folding = unfolding_of(headers), folding_of(headers)
         live = runtime.models.current()
         pinned = PinnedModel(live, runtime.predictor.spare_of(live))
@@ -111,6 +116,7 @@ class BulkEndpoint:
             pinned=pinned,
             turns=self._turns,
             step_seconds=self._settings.bulk_deadline_seconds,
+            log=lambda rows, ids: runtime.log.record_bulk(rows, ids, caller, _ROUTE),
         )
         try:
             await stream.run(self._reader(form), unfolding, partial(self._writer, answer), answer, folding)
@@ -143,12 +149,13 @@ class BulkEndpoint:
         kind = NdjsonWriter if form is Form.NDJSON else JsonWriter
         return kind(self._answers, version)
 
-    async def _encoded(self, rows: ScoredRows) -> bytes:
+    async def _encoded(self, rows: ScoredRows, caller: str) -> bytes:
         """Encode as `bulk_answer` does, a slice at a time."""
         parts: list[bytes] = []
         for start in range(0, rows.n, _ENCODED_AT_ONCE):
             part = rows.slice(start, min(start + _ENCODED_AT_ONCE, rows.n))
             parts.append(_encoder.encode(self._answers.bulk_rows(part))[1:-1])
+            self._shell.runtime.log.record_bulk(part, self._answers.last_ids, caller, _ROUTE)
             if rows.n > _ENCODED_AT_ONCE:
                 await asyncio.sleep(0)
         model = _encoder.encode(model_used(rows.model))

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from inference import ScoredRows
+from inference.prediction_log.records import Ids
 from serving.problems import FieldError, Problem, ProblemAnswer, problem
 from serving.request_bodies import require_json
 
@@ -61,6 +62,11 @@ class RowReader(Protocol):
 
 class RowWriter(Protocol):
     """Makes bytes of scored rows."""
+
+    @property
+    def last_ids(self) -> Ids:
+        """Prediction ids of the rows that were written last, for the log."""
+        ...
 
     def head(self) -> bytes:
         """What stands before all rows."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from inference import ModelVersion, ScoredRows
+from inference.prediction_log.records import Ids
 from serving.answers import Answers, model_used
 from serving.bulk.forms import Keys, StreamBounds
 from serving.problems import FieldError, Problem, ProblemAnswer, ProblemError, problem
@@ -82,6 +83,11 @@ class NdjsonWriter:
         self._answers = answers
         self._model = model
 
+    @property
+    def last_ids(self) -> Ids:
+        """See `RowWriter`."""
+        return self._answers.last_ids
+
     def head(self) -> bytes:
         """See `RowWriter`."""
         return b'{"model":%b}\n' % _encoder.encode(model_used(self._model))
@@ -106,6 +112,11 @@ class JsonWriter:
         self._answers = answers
         self._model = model
         self._written = False
+
+    @property
+    def last_ids(self) -> Ids:
+        """See `RowWriter`."""
+        return self._answers.last_ids
 
     def head(self) -> bytes:
         """See `RowWriter`."""

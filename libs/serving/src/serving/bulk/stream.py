@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Send
 
 from inference import LiveModel, ModelVersion, Predictor, ScoredRows
+from inference.prediction_log.records import Ids
 from serving.bulk.encodings import Folding, Unfolding
 from serving.bulk.forms import Form, Keys, RowReader, RowWriter
 from serving.problems import ProblemAnswer
@@ -74,10 +75,12 @@ class Stream:
         pinned: PinnedModel,
         turns: asyncio.Semaphore,
         step_seconds: float,
+        log: Callable[[ScoredRows, Ids], None],
     ) -> None:
         """Score by `predictor`, whose source is `pinned`.
 
-        `turns` bounds the chunks scored at once over all streams; no step may take longer than `step_seconds`.
+        `turns` bounds the chunks scored at once over all streams; no step may take longer than `step_seconds`. `log`
+        gets the rows that were written, with their prediction ids.
         """
         self._receive = receive
         self._send = send
@@ -85,6 +88,7 @@ class Stream:
         self._pinned = pinned
         self._turns = turns
         self._step_seconds = step_seconds
+        self._log = log
         self._gone: asyncio.Task[None] | None = None
         self._writer: RowWriter | None = None
 
@@ -175,6 +179,8 @@ class Stream:
         if writer is None:
             writer = writer_of(self._pinned.current().version)
         content = writer.tail() if rows is None else writer.rows(rows)
+        if rows is not None:
+            self._log(rows, writer.last_ids)
         if self._writer is None:
             self._writer, head = writer, writer.head()
             headers = [(b"content-type", form.encode())]

@@ -99,6 +99,7 @@ class MlflowScoring:
         if rows > runtime.settings.bulk_rows_max:
             raise problem(Problem.TOO_LARGE, f"At most {runtime.settings.bulk_rows_max} rows.")
         scored = await runtime.predictor.score_values(columns)
+        runtime.log.record_bulk(scored, None, request.caller, request.route)
         # NaN becomes null.
         return ForeignAnswer(_encoder.encode({"predictions": scored.raw.astype(np.float64).tolist()}))
 

@@ -149,7 +149,9 @@ class OpenInference:
         # The alias may have moved while the rows waited.
         if request.parameters.get("version", rows.model.version) != rows.model.version:
             raise _unknown()
-        return model.outputs.answer(model.name, inference, wanted, rows)
+        answer = model.outputs.answer(model.name, inference, wanted, rows)
+        request.runtime.log.record_bulk(rows, None, request.caller, request.route)
+        return answer
 
     def _model(self, request: ForeignRequest) -> _Model:
         model = self._models.get(request.parameters["model"])
