@@ -160,12 +160,45 @@ _QUALITY = [
     ),
     Panel("Unknown entities", "rowsps", {"{{version}}": _rates("scoring_unknown_rows_total", "version", _MODEL)}),
 ]
+_LOG = [
+    Panel("Rows logged", "rowsps", {"{{service}}": _rates("scoring_prediction_log_rows_total", "service")}),
+    Panel(
+        "Rows lost",
+        "short",
+        {
+            "{{service}} {{reason}}": "sum by (service, reason) "
+            "(increase(scoring_prediction_log_dropped_rows_total[1h]))"
+        },
+    ),
+    Panel("Spools on disk", "bytes", {"{{service}}": "sum by (service) (scoring_prediction_log_spool_bytes)"}),
+    Panel("Waiting in Redis", "bytes", {"{{service}}": "max by (service) (scoring_prediction_log_stream_bytes)"}),
+    Panel(
+        "Rows written", "rowsps", {"{{service}} {{kind}}": _rates("scoring_follow_written_rows_total", "service, kind")}
+    ),
+    Panel("Messages not yet written", "short", {"{{service}} {{kind}}": "scoring_follow_backlog_entries"}),
+    Panel("Age of the oldest", "s", {"{{service}} {{kind}}": "scoring_follow_lag_seconds"}),
+    Panel(
+        "Rows that came twice",
+        "short",
+        {"{{service}} {{kind}}": "sum by (service, kind) (increase(scoring_follow_duplicate_rows_total[1h]))"},
+    ),
+    Panel(
+        "Feedback",
+        "rowsps",
+        {
+            "kept {{service}}": _rates("scoring_feedback_rows_total", "service"),
+            "refused {{service}}": _rates("scoring_feedback_refused_rows_total", "service"),
+        },
+    ),
+    Panel("Feedback on disk", "bytes", {"{{service}}": "sum by (service) (scoring_feedback_journal_bytes)"}),
+]
 _DASHBOARDS: Mapping[str, tuple[str, str | None, Sequence[Panel]]] = {
     "overview": ("Overview", None, _OVERVIEW),
     "service": ("One service", "service", _ONE_SERVICE),
     "drift": ("Drift", "model", _DRIFT),
     "lifecycle": ("Model lifecycle", None, _LIFECYCLE),
     "quality": ("Data quality", "model", _QUALITY),
+    "log": ("Prediction log", None, _LOG),
 }
 _VALUES = {"service": "label_values(scoring_model_ready, service)", "model": "label_values(scoring_model_info, model)"}
 

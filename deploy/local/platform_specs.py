@@ -14,7 +14,7 @@ __all__ = ["platform_specs"]
 def platform_specs(settings: LocalSettings) -> tuple[ProcessSpec, ...]:
     """Stores in stage 0, what reads them in stage 1, in the order of start."""
     services = tuple(_service(settings, name) for name in SERVICES)
-    return (_valkey(settings), _mlflow(settings), *services, *_prometheus(settings))
+    return (_valkey(settings), _mlflow(settings), *services, _follower(settings), *_prometheus(settings))
 
 
 def _valkey(settings: LocalSettings) -> ProcessSpec:
@@ -76,6 +76,20 @@ def _service(settings: LocalSettings, name: str) -> ProcessSpec:
         port=port,
         probe=http_probe("/readyz"),
         environment={**settings.child_environment(), "OFFERS_PORT": str(port)},
+        directory=REPOSITORY,
+        stage=1,
+    )
+
+
+def _follower(settings: LocalSettings) -> ProcessSpec:
+    """Writes predictions and feedback from Redis to Parquet."""
+    port = settings.ports["follower"]
+    return ProcessSpec(
+        name="follower",
+        command=(sys.executable, "-m", "pipelines", "follow", "--host", settings.host, "--port", str(port)),
+        port=port,
+        probe=http_probe("/metrics"),
+        environment=settings.child_environment(),
         directory=REPOSITORY,
         stage=1,
     )

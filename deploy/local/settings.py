@@ -19,6 +19,7 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "business_experience": 8003,
     "hourly_rate": 8004,
     "recommendation": 8005,
+    "follower": 8010,
     "prometheus": 9090,
 }
 

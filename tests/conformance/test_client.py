@@ -1,6 +1,7 @@
 """The typed client speaks with every service."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -47,6 +48,21 @@ async def test_score_bulk_and_model_are_read_into_types(serve: Any, connect: Con
     assert [row.status for row in bulk.rows] == ["degraded", "ok", "not_found"]
     assert bulk.rows[2].prediction is None
     assert model.champion.version == "1"
+
+
+async def test_feedback_is_told_one_at_a_time_or_many(serve: Any, connect: Connect) -> None:
+    served = serve()
+    now = datetime.now(UTC)
+    async with served.started(), connect(served) as client:
+        answer = await client.score(*served.key().values())
+        one = await client.feedback(answer.prediction_id, 1, now)
+        many = await client.feedback_many([scoring_client.Outcome(answer.prediction_id, 0.0, now)] * 3)
+        with pytest.raises(scoring_client.InvalidRequestError):
+            await client.feedback("c0000001", 1, now)
+        with pytest.raises(ValueError, match="zone"):
+            await client.feedback(answer.prediction_id, 1, now.replace(tzinfo=None))
+
+    assert (one.accepted, many.accepted) == (1, 3)
 
 
 async def test_each_problem_is_its_own_exception(serve: Any, connect: Connect) -> None:

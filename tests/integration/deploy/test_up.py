@@ -19,9 +19,12 @@ import os, runpy, sys
 sys.argv[1:] = [os.environ["OFFERS_PORT"]]
 runpy.run_path({str(HERE / "stand_in.py")!r}, run_name="__main__")
 """
-PIPELINES_MAIN = """
-import os, sys, time
+PIPELINES_MAIN = f"""
+import os, runpy, sys, time
 from pathlib import Path
+if sys.argv[1] == "follow":
+    sys.argv[1:] = [sys.argv[sys.argv.index("--port") + 1]]
+    runpy.run_path({str(HERE / "stand_in.py")!r}, run_name="__main__")
 home = Path(os.environ["OFFERS_HOME"])
 if (home / "fail").exists():
     sys.exit("no warehouse today")

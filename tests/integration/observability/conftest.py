@@ -139,6 +139,17 @@ def served(serving: Serving) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture
+def follower(tmp_path: Path) -> Iterator[str]:
+    """The follower of the prediction log, without a Redis to follow; gives host and port of its metrics."""
+    port = free_port()
+    environment = {"OFFERS_HOME": str(tmp_path), "OFFERS_REDIS_URL": "redis://127.0.0.1:1/0"}
+    with process([sys.executable, "-m", "pipelines", "follow", "--port", str(port)], environment):
+        address = f"127.0.0.1:{port}"
+        wait_for(lambda: "scoring_follow_redis_up" in httpx.get(f"http://{address}/metrics").text)
+        yield address
+
+
 @contextmanager
 def prometheus(directory: Path, configuration: str) -> Iterator[str]:
     """A Prometheus over `directory / data`; gives its address."""

@@ -31,7 +31,7 @@ def test_it_is_valid_by_the_compose_specification() -> None:
 
 
 def test_the_whole_platform_is_there() -> None:
-    expected = {"redis", "postgres", "mlflow", "pipelines", "prometheus", "alertmanager", "grafana"}
+    expected = {"redis", "postgres", "mlflow", "pipelines", "follower", "prometheus", "alertmanager", "grafana"}
 
     assert set(COMPOSE["services"]) == expected | {dashed(service) for service in SERVICES}
 
@@ -126,7 +126,8 @@ def test_modules_and_programs_that_commands_name_exist() -> None:
 
 
 def test_dashboards_and_rules_ask_only_for_metrics_that_services_have() -> None:
-    sources = "".join(path.read_text() for path in ROOT.glob("libs/*/src/*/*.py"))
+    places = ("libs/*/src/*/*.py", "services/pipelines/src/pipelines/*/*.py")
+    sources = "".join(path.read_text() for place in places for path in ROOT.glob(place))
     defined = {re.sub(r"_total$", "", name) for name in re.findall(r'"(scoring_[a-z_]+)"', sources)}
     asked = "".join(path.read_text() for path in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
     asked += "".join(path.read_text() for path in (ROOT / "deploy/grafana/dashboards").glob("*.json"))

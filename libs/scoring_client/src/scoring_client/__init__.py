@@ -1,6 +1,6 @@
 """The typed Python client of the five services."""
 
-from scoring_client.answers import BulkAnswer, Estimate, ModelState, ScoreAnswer, Shortlist
+from scoring_client.answers import BulkAnswer, Estimate, FeedbackKept, ModelState, ScoreAnswer, Shortlist
 from scoring_client.async_clients import (
     AsyncBusinessExperienceClient,
     AsyncHourlyRateClient,
@@ -8,6 +8,7 @@ from scoring_client.async_clients import (
     AsyncResidencyClient,
     AsyncSkillExperienceClient,
 )
+from scoring_client.calls import Outcome
 from scoring_client.clients import (
     BusinessExperienceClient,
     HourlyRateClient,
@@ -40,9 +41,11 @@ __all__ = [
     "BusinessExperienceClient",
     "ContractViolationError",
     "Estimate",
+    "FeedbackKept",
     "HourlyRateClient",
     "InvalidRequestError",
     "ModelState",
+    "Outcome",
     "ProblemError",
     "QuotaExceededError",
     "RecommendationClient",

@@ -12,6 +12,7 @@ __all__ = [
     "Experience",
     "Explanation",
     "FeaturesUsed",
+    "FeedbackKept",
     "Match",
     "ModelState",
     "ModelUsed",
@@ -150,6 +151,12 @@ class Shortlist(msgspec.Struct, frozen=True):
     candidates: tuple[RankedCandidate, ...]
     model: ModelUsed
     pool: Pool
+
+
+class FeedbackKept(msgspec.Struct, frozen=True):
+    """The feedback is on the service's disk."""
+
+    accepted: int
 
 
 class ServingVersion(msgspec.Struct, frozen=True):

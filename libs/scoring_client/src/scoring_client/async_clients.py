@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -11,6 +12,7 @@ from scoring_client.answers import (
     BulkAnswer,
     Estimate,
     Experience,
+    FeedbackKept,
     Match,
     ModelState,
     Rate,
@@ -21,9 +23,11 @@ from scoring_client.answers import (
 from scoring_client.calls import (
     Call,
     FeatureValue,
+    Outcome,
     bulk_call,
     decoded,
     estimate_call,
+    feedback_call,
     model_call,
     score_call,
     shortlist_call,
@@ -77,6 +81,14 @@ class _AsyncClient(Generic[P]):
     async def model(self) -> ModelState:
         """Say what serves."""
         return await self._answer(model_call())
+
+    async def feedback(self, prediction_id: str, outcome: bool | float, observed_at: datetime) -> FeedbackKept:
+        """Tell what happened after a prediction; it is on the disk when this returns, and may be told twice."""
+        return await self.feedback_many([Outcome(prediction_id, outcome, observed_at)])
+
+    async def feedback_many(self, outcomes: Sequence[Outcome]) -> FeedbackKept:
+        """Tell at most 10,000 outcomes at once: all of them are kept, or this raises."""
+        return await self._answer(feedback_call(outcomes))
 
     async def _answer(self, call: Call[T]) -> T:
         attempt = 1

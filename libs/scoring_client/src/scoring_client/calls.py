@@ -2,20 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import httpx
 import msgspec
 
-from scoring_client.answers import BulkAnswer, Estimate, ModelState, ScoreAnswer, Shortlist
+from scoring_client.answers import BulkAnswer, Estimate, FeedbackKept, ModelState, ScoreAnswer, Shortlist
 from scoring_client.errors import UnexpectedAnswerError, error_of
 
 __all__ = [
     "Call",
     "FeatureValue",
+    "Outcome",
     "bulk_call",
     "decoded",
     "estimate_call",
+    "feedback_call",
     "model_call",
     "score_call",
     "shortlist_call",
@@ -26,13 +29,23 @@ P = TypeVar("P")
 FeatureValue = float | int | str | bool | None
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """What happened after a prediction."""
+
+    prediction_id: str
+    outcome: bool | float
+    """In the unit of the prediction; yes or no where the model predicts one."""
+    observed_at: datetime
+    """With a time zone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """One request, and the type of its answer."""
 
     method: str
     path: str
-    body: Mapping[str, Any] | None
+    body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
     answer: Any
 
 
@@ -61,6 +74,13 @@ def estimate_call(profile: Mapping[str, Any]) -> Call[Estimate]:
 def shortlist_call(job_id: str, limit: int, filters: Mapping[str, Any] | None) -> Call[Shortlist]:
     """`POST /v1/shortlist`."""
     return Call("POST", "/v1/shortlist", {"job_id": job_id, "limit": limit, "filters": dict(filters or {})}, Shortlist)
+
+
+def feedback_call(outcomes: Sequence[Outcome]) -> Call[FeedbackKept]:
+    """`POST /v1/feedback`. Raises ValueError for a time without a zone."""
+    if any(one.observed_at.utcoffset() is None for one in outcomes):
+        raise ValueError("observed_at has a time zone")
+    return Call("POST", "/v1/feedback", [msgspec.to_builtins(one) for one in outcomes], FeedbackKept)
 
 
 def model_call() -> Call[ModelState]:
