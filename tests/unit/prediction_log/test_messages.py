@@ -20,6 +20,7 @@ from inference.prediction_log import (
     decode_rows,
     encode_feedback,
     encode_records,
+    record_of,
     without_rows,
 )
 from inference.testing import live_model, tiny_model
@@ -69,7 +70,7 @@ def test_every_row_that_was_found_is_in_a_message_as_it_was_handed_over(
 ) -> None:
     batches = [scored(version, n, start=100 * place) for place, n in enumerate(sizes)]
     records = [
-        Record(rows, [uuid7(1000 * place + row) for row in range(rows.n)], f"caller {place % 2}", "/v1/score", place)
+        record_of(rows, [uuid7(1000 * place + row) for row in range(rows.n)], f"caller {place % 2}", "/v1/score", place)
         for place, rows in enumerate(batches)
     ]
 
@@ -101,10 +102,10 @@ def test_ids_come_as_one_text_as_a_list_or_not_at_all(version: ModelVersion) -> 
     ids = [uuid7(row) for row in range(3)]
     single = rows.slice(0, 1)
 
-    (joined,) = decoded([Record(rows, "".join(ids).encode(), "", "", 0)])
-    (listed,) = decoded([Record(rows, ids, "", "", 0)])
-    (alone,) = decoded([Record(single, ids[0], "", "", 0)])
-    (own,) = decoded([Record(rows, None, "", "", 1_790_000_000_000_000)])
+    (joined,) = decoded([record_of(rows, "".join(ids).encode(), "", "", 0)])
+    (listed,) = decoded([record_of(rows, ids, "", "", 0)])
+    (alone,) = decoded([record_of(single, ids[0], "", "", 0)])
+    (own,) = decoded([record_of(rows, None, "", "", 1_790_000_000_000_000)])
 
     assert joined.prediction_ids == listed.prediction_ids == ids
     assert alone.prediction_ids == ids[:1]
@@ -117,7 +118,7 @@ def test_rows_of_versions_and_of_callers_without_ids_stand_in_messages_of_their_
     canary = replace(version, alias="challenger")
     batches = [scored(version, 2), scored(canary, 2), scored(version, 2, keyed=False)]
 
-    messages = decoded([Record(replace(rows, found=found), None, "", "", 0) for rows in batches])
+    messages = decoded([record_of(replace(rows, found=found), None, "", "", 0) for rows in batches])
 
     assert sorted((rows.alias, bool(rows.keys)) for rows in messages) == [
         ("challenger", True),
@@ -129,7 +130,7 @@ def test_rows_of_versions_and_of_callers_without_ids_stand_in_messages_of_their_
 def test_a_message_has_at_most_8192_rows(version: ModelVersion) -> None:
     rows = replace(scored(version, 2000), found=np.ones(2000, dtype=np.bool_))
 
-    messages = decoded([Record(rows, None, "", "", 0)] * 9)
+    messages = decoded([record_of(rows, None, "", "", 0)] * 9)
 
     assert [part.n for part in messages] == [8000, 8000, 2000]
 
@@ -138,18 +139,18 @@ def test_a_share_is_the_same_rows_each_time(version: ModelVersion) -> None:
     rows = replace(scored(version, 1000), found=np.ones(1000, dtype=np.bool_))
     text = [f"01999999-9999-7999-{0x8000 + random.Random(row).getrandbits(14):04x}-{row:012x}" for row in range(1000)]
 
-    (tenth,) = decoded([Record(rows, text, "", "", 0, 0.1)])
-    (half,) = decoded([Record(rows, text, "", "", 0, 0.5)])
+    (tenth,) = decoded([record_of(rows, text, "", "", 0, share=0.1)])
+    (half,) = decoded([record_of(rows, text, "", "", 0, share=0.5)])
 
     assert 60 < tenth.n < 140
     assert 430 < half.n < 570
     assert set(tenth.prediction_ids) < set(half.prediction_ids) < set(text)
-    assert encode_records([Record(rows, text, "", "", 0, 0.0)]) == []
+    assert encode_records([record_of(rows, text, "", "", 0, share=0.0)]) == []
 
 
 def test_rows_can_be_left_out(version: ModelVersion) -> None:
     rows = replace(scored(version, 5), found=np.ones(5, dtype=np.bool_))
-    (message,) = decoded([Record(rows, [uuid7(row) for row in range(5)], "", "", 0)])
+    (message,) = decoded([record_of(rows, [uuid7(row) for row in range(5)], "", "", 0)])
 
     left = without_rows(message, np.array([True, False, True, False, False]))
 

@@ -53,6 +53,10 @@ class ScoredRows(msgspec.Struct, frozen=True, eq=False, gc=False):
     model: ModelVersion
     timings: StageTimings
     """Of the batch that these rows were scored in."""
+    batch: "ScoredRows | None" = None
+    """What these rows are a slice of, if they are: many slices are looked into faster at once."""
+    start: int = 0
+    """Their first row there."""
 
     @property
     def main_output(self) -> NDArray[np.float64]:
@@ -85,6 +89,8 @@ class ScoredRows(msgspec.Struct, frozen=True, eq=False, gc=False):
             matrix=self.matrix[span],
             model=self.model,
             timings=self.timings,
+            batch=self.batch or self,
+            start=self.start + start,
         )
 
     def _named(self, row: int, status: CellStatus) -> list[str]:

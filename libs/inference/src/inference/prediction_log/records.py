@@ -1,8 +1,11 @@
 """From what endpoints hand over to messages; made for a thread beside the event loop."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from secrets import token_bytes
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -12,12 +15,14 @@ from inference.prediction_log.messages import Column, LoggedRows, encode_rows
 from inference.prediction_log.spool_frames import Frame
 from inference.scored import ScoredRows
 
-__all__ = ["Ids", "Record", "encode_records"]
+__all__ = ["Ids", "Record", "encode_records", "record_of"]
+
+T = TypeVar("T", bound=np.generic)
 
 Ids = str | bytes | Sequence[str | None] | None
 """The id of one row; 36 characters a row, or None, without anything between them; or an id a row."""
 
-_PIECE_RECORDS = 64
+_PIECE_RECORDS = 128
 _PIECE_ROWS = 2048
 _MESSAGE_ROWS = 8192
 """About a megabyte, which Redis takes in a few milliseconds."""
@@ -26,10 +31,16 @@ _ID_BYTES = 16
 _RANDOM_MAX = 1 << 62
 
 
-class Record(msgspec.Struct, frozen=True):
-    """Rows that were answered. A struct, as making one takes 0.2 µs and a frozen dataclass 1 µs."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Rows of a batch that were answered.
 
-    rows: ScoredRows
+    A struct that the garbage collector need not look at: thousands of them live for a moment, and would cost every
+    request some microseconds of collections.
+    """
+
+    batch: ScoredRows
+    start: int
+    n: int
     ids: Ids
     """None where the protocol of the answer has no place for them."""
     caller: str
@@ -40,6 +51,24 @@ class Record(msgspec.Struct, frozen=True):
 
 
 _Group = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+_Places = slice | list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Rows of one batch, each record's after another's."""
+
+    batch: ScoredRows
+    places: _Places
+
+    def words(self, column: Sequence[str]) -> Sequence[str]:
+        places = self.places
+        return column[places] if isinstance(places, slice) else [column[place] for place in places]
+
+
+def record_of(rows: ScoredRows, ids: Ids, caller: str, route: str, scored_at_us: int, *, share: float = 1.0) -> Record:
+    """Make a record that does not keep the slices of a batch alive."""
+    return Record(rows.batch or rows, rows.start, rows.n, ids, caller, route, scored_at_us, share)
 
 
 def encode_records(records: Sequence[Record]) -> list[Frame]:
@@ -76,30 +105,48 @@ def _pieces(records: Sequence[Record]) -> Iterator[list[Record]]:
     piece: list[Record] = []
     rows = 0
     for record in records:
-        if piece and (len(piece) == _PIECE_RECORDS or rows + record.rows.n > _PIECE_ROWS):
+        if piece and (len(piece) == _PIECE_RECORDS or rows + record.n > _PIECE_ROWS):
             yield piece
             piece, rows = [], 0
         piece.append(record)
-        rows += record.rows.n
+        rows += record.n
     if piece:
         yield piece
 
 
 def _grouped(records: Sequence[Record]) -> dict[_Group, list[Record]]:
     groups: dict[_Group, list[Record]] = {}
+    last: ScoredRows | None = None
+    found: list[Record] = []
     for record in records:
-        rows = record.rows
-        group = (rows.model.digest, rows.model.alias, tuple(rows.keys), tuple(rows.columns))
-        groups.setdefault(group, []).append(record)
+        batch = record.batch
+        if batch is not last:
+            last = batch
+            group = (batch.model.digest, batch.model.alias, tuple(batch.keys), tuple(batch.columns))
+            found = groups.setdefault(group, [])
+        found.append(record)
     return groups
+
+
+def _runs(records: Sequence[Record]) -> Iterator[_Run]:
+    """Join neighbours of one batch."""
+    for _, neighbours in groupby(records, key=lambda record: id(record.batch)):
+        run = list(neighbours)
+        first = run[0]
+        if len(run) == 1:
+            yield _Run(first.batch, slice(first.start, first.start + first.n))
+        else:
+            places = [place for one in run for place in range(one.start, one.start + one.n)]
+            yield _Run(first.batch, places)
 
 
 def _joined(records: Sequence[Record]) -> LoggedRows | None:
     """Join records of one model version; what the store did not know, and what is not sampled, is left out."""
-    first = records[0].rows
-    counts = [record.rows.n for record in records]
+    first = records[0].batch
+    runs = list(_runs(records))
+    counts = [record.n for record in records]
     ids = b"".join([_raw_ids(record) for record in records])
-    kept = np.concatenate([record.rows.found for record in records])
+    kept = np.concatenate([run.batch.found[run.places] for run in runs])
     if any(record.share < 1 for record in records):
         shares = np.repeat([record.share for record in records], counts)
         kept &= _draws(ids) < shares
@@ -108,38 +155,35 @@ def _joined(records: Sequence[Record]) -> LoggedRows | None:
         return None
     places = None if everything else np.flatnonzero(kept).tolist()
 
-    def numbers(arrays: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    def numbers(arrays: list[NDArray[T]]) -> NDArray[T]:
         joined = np.concatenate(arrays)
         return joined if everything else joined[kept]
 
-    def words(lists: list[Sequence[str]]) -> list[str]:
+    def words(lists: Iterable[Sequence[str]]) -> list[str]:
         joined = [word for words in lists for word in words]
         return joined if places is None else [joined[place] for place in places]
 
     def output(name: str) -> Column:
-        columns = [record.rows.columns[name] for record in records]
+        columns = [run.batch.columns[name][run.places] for run in runs]
         if columns[0].dtype.kind in "fiub":
             return numbers([column.astype(np.float64, copy=False) for column in columns])
         return words([column.tolist() for column in columns])
 
-    scored_at_us = np.repeat(np.array([record.scored_at_us for record in records], dtype=np.int64), counts)
-    pairs = list(zip(records, counts, strict=True))
-    raw_ids = np.frombuffer(ids, dtype=np.uint8).reshape(-1, _ID_BYTES)
-    degraded = np.concatenate([record.rows.degraded for record in records])
+    times = np.repeat(np.array([record.scored_at_us for record in records], dtype=np.int64), counts)
     return LoggedRows(
         model=first.model.name,
         version=first.model.version,
         alias=first.model.alias,
-        ids=ids if everything else raw_ids[kept].tobytes(),
-        scored_at_us=scored_at_us if everything else scored_at_us[kept],
-        callers=words([[record.caller] * count for record, count in pairs]),
-        routes=words([[record.route] * count for record, count in pairs]),
-        keys={key: words([record.rows.keys[key] for record in records]) for key in first.keys},
-        degraded=degraded if everything else degraded[kept],
-        prediction=numbers([record.rows.main_output for record in records]),
+        ids=ids if everything else np.frombuffer(ids, dtype=np.uint8).reshape(-1, _ID_BYTES)[kept].tobytes(),
+        scored_at_us=times if everything else times[kept],
+        callers=words([record.caller] * record.n for record in records),
+        routes=words([record.route] * record.n for record in records),
+        keys={key: words(run.words(run.batch.keys[key]) for run in runs) for key in first.keys},
+        degraded=numbers([run.batch.degraded[run.places] for run in runs]),
+        prediction=numbers([run.batch.main_output[run.places] for run in runs]),
         outputs={name: output(name) for name in first.columns},
         features=[feature.name for feature in first.model.contract.features],
-        values=numbers([record.rows.features for record in records]),
+        values=numbers([run.batch.features[run.places] for run in runs]),
     )
 
 
@@ -178,7 +222,7 @@ def _concatenated(parts: Sequence[LoggedRows]) -> LoggedRows:
 
 
 def _raw_ids(record: Record) -> bytes:
-    n, ids = record.rows.n, record.ids
+    n, ids = record.n, record.ids
     match ids:
         case None:
             return _new_ids(n, record.scored_at_us)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import structlog
 
 from inference import ScoredRows
-from inference.prediction_log import Frame, Record, encode_records
+from inference.prediction_log import Frame, Record, encode_records, record_of
 from inference.prediction_log.records import Ids
 from serving import metrics
 from serving.measures import Measures
@@ -61,12 +61,12 @@ class PredictionLog:
     def record(self, rows: ScoredRows, ids: Ids, caller: str, route: str) -> None:
         """Take rows that were answered, all of them: half a microsecond."""
         if self._outbox is not None:
-            self._take(Record(rows, ids, caller, route, time.time_ns() // 1000))
+            self._take(record_of(rows, ids, caller, route, time.time_ns() // 1000))
 
     def record_bulk(self, rows: ScoredRows, ids: Ids, caller: str, route: str) -> None:
         """Take rows of a bulk request: the share that is set, chosen by their ids."""
         if self._outbox is not None and self._bulk_share > 0:
-            self._take(Record(rows, ids, caller, route, time.time_ns() // 1000, self._bulk_share))
+            self._take(record_of(rows, ids, caller, route, time.time_ns() // 1000, share=self._bulk_share))
 
     def start(self) -> None:
         """Begin to gather."""
@@ -104,9 +104,9 @@ class PredictionLog:
                 _log.error("prediction_log_failed", exc_info=error)
 
     def _take(self, record: Record) -> None:
-        waiting = self._rows_waiting + record.rows.n
+        waiting = self._rows_waiting + record.n
         if waiting > _ROWS_MAX and self._waiting:
-            self._dropped["memory"][0] += record.rows.n
+            self._dropped["memory"][0] += record.n
             return
         self._waiting.append(record)
         self._rows_waiting = waiting
@@ -169,5 +169,5 @@ def _encoded(records: Sequence[Record]) -> tuple[list[Frame], int]:
         try:
             frames += encode_records([record])
         except Exception:  # noqa: BLE001  # as above, and told there
-            lost += record.rows.n
+            lost += record.n
     return frames, lost

@@ -52,6 +52,8 @@ class Follower:
             for kind in (PREDICTIONS, FEEDBACK)
             for service in settings.services
         }
+        self._failing: set[tuple[str, str]] = set()
+        """Told once, until they work again."""
         self._compacted_at = time.monotonic()
         self._expired_at = float("-inf")
 
@@ -73,14 +75,23 @@ class Follower:
                         group.finish(part)
                 length, age = group.backlog()
             except (redis.RedisError, OSError, pa.ArrowException) as error:
-                _log.warning("follow_failed", kind=kind, service=service, reason=f"{type(error).__name__}: {error}")
-                self._metrics.failures.labels(kind, service).inc()
-                self._metrics.redis_up.set(not isinstance(error, redis.RedisError))
+                self._tell(kind, service, error)
+                if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+                    # The other streams lie there too.
+                    self._metrics.redis_up.set(0)
+                    break
             else:
+                self._failing.discard((kind, service))
                 self._metrics.redis_up.set(1)
                 self._metrics.backlog.labels(kind, service).set(length)
                 self._metrics.lag.labels(kind, service).set(age)
         self._tidy()
+
+    def _tell(self, kind: str, service: str, error: Exception) -> None:
+        self._metrics.failures.labels(kind, service).inc()
+        if (kind, service) not in self._failing:
+            self._failing.add((kind, service))
+            _log.warning("follow_failed", kind=kind, service=service, reason=f"{type(error).__name__}: {error}")
 
     def _write(self, kind: str, service: str, entries: Sequence[Entry]) -> None:
         read = self._predictions if kind == PREDICTIONS else self._feedback
