@@ -141,3 +141,19 @@ def test_a_discarded_version_is_fetched_anew(tmp_path: Path) -> None:
     cache.discard(ONE)
 
     assert cache.find(ONE) is None
+
+
+def test_look_ups_and_size_are_told(tmp_path: Path) -> None:
+    cache = ArtifactCache(tmp_path)
+    cache.measure()
+    empty = (cache.figures.entries, cache.figures.size_bytes)
+    cache.find(ONE)
+    entry = add(cache, ONE)
+    cache.find(ONE)
+    cache.find(ONE)
+    cache.measure()
+
+    assert empty == (0, 0)
+    assert (cache.figures.hits, cache.figures.misses) == (2, 1)
+    assert cache.figures.entries == 1
+    assert cache.figures.size_bytes == sum(path.stat().st_size for path in entry.iterdir())
