@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from pipelines.training.declaration import Array, ModelDeclaration
 
-__all__ = ["HIGHER_IS_BETTER", "evaluate", "ndcg_at"]
+__all__ = ["HIGHER_IS_BETTER", "binary_figures", "evaluate", "ndcg_at", "ndcg_of_groups"]
 
 HIGHER_IS_BETTER = frozenset({"roc_auc", "pr_auc", "ndcg_at_10", "r2"})
 _TINY = 1e-6
@@ -27,14 +27,15 @@ def evaluate(declaration: ModelDeclaration, rows: pa.Table, label: Array, predic
     """
     if declaration.task == "regression":
         return _regression(label, predicted, log=declaration.label_transform == "log")
-    figures = _binary(label, predicted)
+    figures = binary_figures(label, predicted)
     if declaration.rank_by is not None:
         groups = np.unique(rows[declaration.rank_by].to_numpy(zero_copy_only=False), return_inverse=True)[1]
         figures["ndcg_at_10"] = ndcg_at(10, groups, label, predicted)
     return figures
 
 
-def _binary(label: Array, predicted: Array) -> dict[str, float]:
+def binary_figures(label: Array, predicted: Array) -> dict[str, float]:
+    """Return log_loss, brier, roc_auc and pr_auc of probabilities (n,); the last two NaN where one label is absent."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     sure = np.clip(predicted, _TINY, 1 - _TINY)
@@ -63,11 +64,17 @@ def _regression(label: Array, predicted: Array, *, log: bool) -> dict[str, float
 
 
 def ndcg_at(k: int, groups: NDArray[np.intp], label: Array, predicted: Array) -> float:
-    """Return the mean NDCG@k over groups that hold both labels (Järvelin and Kekäläinen 2002, gain = label).
+    """Return the mean of `ndcg_of_groups`; NaN where no group holds both labels."""
+    figures = ndcg_of_groups(k, groups, label, predicted)
+    return float(np.mean(figures)) if len(figures) else float("nan")
+
+
+def ndcg_of_groups(k: int, groups: NDArray[np.intp], label: Array, predicted: Array) -> Array:
+    """Return NDCG@k of each group that holds both labels (Järvelin and Kekäläinen 2002, gain = label).
 
     Rows of equal score share their mean gain, so that a constant score is worth what chance is worth.
     """
-    figures = []
+    figures = list[float]()
     for rows in _rows_of_groups(groups):
         gains = label[rows]
         if len(rows) < 2 or not 0 < gains.sum() < len(rows):
@@ -76,7 +83,7 @@ def ndcg_at(k: int, groups: NDArray[np.intp], label: Array, predicted: Array) ->
         _, tie = np.unique(-predicted[rows], return_inverse=True)
         mean_gain = np.bincount(tie, weights=gains) / np.bincount(tie)
         figures.append(float(discount @ mean_gain[np.sort(tie)]) / float(discount @ np.sort(gains)[::-1]))
-    return float(np.mean(figures)) if figures else float("nan")
+    return np.array(figures, dtype=np.float64)
 
 
 def _rows_of_groups(groups: NDArray[np.intp]) -> list[NDArray[np.intp]]:
