@@ -192,6 +192,90 @@ _LOG = [
     ),
     Panel("Feedback on disk", "bytes", {"{{service}}": "sum by (service) (scoring_feedback_journal_bytes)"}),
 ]
+
+
+_WATCHED = 'service=~"$watched"'
+_OF = "{{service}} {{version}} {{metric}}"
+_OWN_UNIT = 'metric=~"mae|rmse|interval_width"'
+_NO_UNIT = 'metric!~"mae|rmse|interval_width"'
+_REALISED = 'kind="realised", window="28d"'
+_ESTIMATED = 'kind="estimated", window="7d"'
+
+
+def _performance(part: str, where: str) -> str:
+    return f"max by (service, version, metric) (scoring_performance_{part}{{{_WATCHED}, {where}}})"
+
+
+_MODEL_QUALITY = [
+    Panel("Realised over 28 days", "short", {_OF: _performance("figure", f"{_REALISED}, {_NO_UNIT}")}),
+    Panel(
+        "Realised over 28 days, in the output's unit",
+        "short",
+        {_OF: _performance("figure", f"{_REALISED}, {_OWN_UNIT}")},
+    ),
+    Panel("Estimated for 7 days", "short", {_OF: _performance("figure", f"{_ESTIMATED}, {_NO_UNIT}")}),
+    Panel(
+        "Estimated for 7 days, in the output's unit",
+        "short",
+        {_OF: _performance("figure", f"{_ESTIMATED}, {_OWN_UNIT}")},
+    ),
+    Panel(
+        "Realised beyond estimated, in standard errors",
+        "short",
+        {_OF: f"abs(scoring:performance_surprise:28d{{{_WATCHED}}})"},
+    ),
+    Panel(
+        "Realised, of its gate",
+        "percentunit",
+        {
+            f"{_OF} {{{{side}}}}": _performance("figure", _REALISED)
+            + " / on (service, version, metric) group_right () "
+            + f"max by (service, version, metric, side) (scoring_performance_gate{{{_WATCHED}}})"
+        },
+    ),
+    Panel(
+        "Coverage of intervals",
+        "percentunit",
+        {
+            "{{service}} {{version}}": _performance("figure", f'{_REALISED}, metric="coverage"'),
+            "{{service}} {{version}} at least": _performance("lower", f'{_REALISED}, metric="coverage"'),
+            "{{service}} {{version}} at most": _performance("upper", f'{_REALISED}, metric="coverage"'),
+            "{{service}} nominal": f"max by (service) (scoring_performance_nominal_coverage{{{_WATCHED}}})",
+        },
+    ),
+    Panel(
+        "Calibration error",
+        "percentunit",
+        {
+            "{{service}} {{version}}": _performance("figure", f'{_REALISED}, metric="calibration_error"'),
+            "{{service}} {{version}} of a perfect model": _performance("noise", 'window="28d"'),
+        },
+    ),
+    Panel(
+        "Rows and outcomes of 28 days",
+        "short",
+        {
+            "{{service}} {{version}} rows": "max by (service, version) "
+            f'(scoring_performance_rows{{{_WATCHED}, window="28d"}})',
+            "{{service}} {{version}} outcomes": "max by (service, version) "
+            f'(scoring_performance_labels{{{_WATCHED}, window="28d"}})',
+        },
+    ),
+    Panel(
+        "From prediction to outcome",
+        "s",
+        {
+            "{{service}} {{version}} p{{quantile}}": "max by (service, version, quantile) "
+            f'(scoring_label_lag_seconds{{{_WATCHED}, window="28d"}})'
+        },
+    ),
+    Panel(
+        "Since the last outcome",
+        "s",
+        {"{{service}}": f"time() - max by (service) (scoring_label_awaited_since_timestamp_seconds{{{_WATCHED}}})"},
+    ),
+    Panel("Age of the figures", "s", {"figures": "time() - max(scoring_performance_made_timestamp_seconds)"}),
+]
 _DASHBOARDS: Mapping[str, tuple[str, str | None, Sequence[Panel]]] = {
     "overview": ("Overview", None, _OVERVIEW),
     "service": ("One service", "service", _ONE_SERVICE),
@@ -199,8 +283,14 @@ _DASHBOARDS: Mapping[str, tuple[str, str | None, Sequence[Panel]]] = {
     "lifecycle": ("Model lifecycle", None, _LIFECYCLE),
     "quality": ("Data quality", "model", _QUALITY),
     "log": ("Prediction log", None, _LOG),
+    "performance": ("Model quality over time", "watched", _MODEL_QUALITY),
 }
-_VALUES = {"service": "label_values(scoring_model_ready, service)", "model": "label_values(scoring_model_info, model)"}
+_VALUES = {
+    "service": "label_values(scoring_model_ready, service)",
+    "model": "label_values(scoring_model_info, model)",
+    "watched": "label_values(scoring_performance_rows, service)",
+}
+_SEVERAL = frozenset({"watched"})
 
 
 def documents() -> dict[str, str]:
@@ -212,7 +302,10 @@ def _document(name: str, title: str, variable: str | None, panels: Sequence[Pane
     made = dashboard.Dashboard(f"Offers: {title}").uid(f"offers-{name}").tags(["offers"]).refresh("30s")
     made = made.time("now-6h", "now").timezone("browser").readonly()
     if variable is not None:
-        made = made.with_variable(dashboard.QueryVariable(variable).datasource(_SOURCE).query(_VALUES[variable]))
+        choice = dashboard.QueryVariable(variable).datasource(_SOURCE).query(_VALUES[variable])
+        if variable in _SEVERAL:
+            choice = choice.multi(True).include_all(True)
+        made = made.with_variable(choice)
     for panel in panels:
         made = made.with_panel(_graph(panel))
     return json.dumps(made.build(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"

@@ -150,6 +150,16 @@ def follower(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture
+def exported(tmp_path: Path) -> Iterator[str]:
+    """The figures of a prediction log with outcomes, exported by a process of their own."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with process([sys.executable, str(_HERE / "quality_stand_in.py"), str(tmp_path / "watched"), str(port)]):
+        wait_for(lambda: "scoring_performance_figure" in httpx.get(f"{url}/metrics").text)
+        yield url
+
+
 @contextmanager
 def prometheus(directory: Path, configuration: str) -> Iterator[str]:
     """A Prometheus over `directory / data`; gives its address."""
