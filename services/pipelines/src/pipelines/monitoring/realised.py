@@ -19,6 +19,7 @@ from pipelines.monitoring.uncertainty import (
     spearman_spread,
 )
 from pipelines.monitoring.watched import AnswerKind, WatchedService
+from pipelines.training.declaration import Array
 from pipelines.training.metrics import binary_figures, ndcg_of_groups
 
 __all__ = ["CALIBRATION_BINS", "FEWEST_LABELS", "realised_figures"]
@@ -42,14 +43,14 @@ def realised_figures(service: WatchedService, window: WindowRows) -> tuple[Figur
     n = len(rows.outcome)
     found = _KINDS[service.kind](rows) if n >= FEWEST_LABELS else {}
     if n >= FEWEST_LABELS and service.rank_by is not None:
-        groups = ndcg_of_groups(_TOP, rows.group, rows.outcome, rows.prediction)
+        groups = ndcg_of_groups(_TOP, rows.group, _label(rows), rows.prediction)
         if len(groups) >= _FEWEST_OF_A_CLASS:
             found["ndcg_at_10"] = _figure("ndcg_at_10", float(np.mean(groups)), n, mean_spread(groups))
     return tuple(found.get(metric, Figure(metric, "realised", None, n)) for metric in service.metrics)
 
 
 def _of_probabilities(rows: WindowRows) -> dict[str, Figure]:
-    label, p = (rows.outcome > 0.5).astype(np.float64), rows.prediction
+    label, p = _label(rows), rows.prediction
     n, ones = len(label), int(np.sum(label))
     figures = binary_figures(label, p)
     sure = np.clip(p, _SURE, 1 - _SURE)
@@ -66,10 +67,16 @@ def _of_probabilities(rows: WindowRows) -> dict[str, Figure]:
     return found
 
 
+def _label(rows: WindowRows) -> Array:
+    """1 or 0: an outcome of another scale counts as one from a half on."""
+    return (rows.outcome > 0.5).astype(np.float64)
+
+
 def _calibration_error(rows: WindowRows) -> Figure:
+    label = _label(rows)
     bins = equal_bins(rows.prediction, CALIBRATION_BINS)
     n = len(rows.prediction)
-    gaps = np.array([np.mean(rows.outcome[part]) - np.mean(rows.prediction[part]) for part in bins])
+    gaps = np.array([np.mean(label[part]) - np.mean(rows.prediction[part]) for part in bins])
     variances = np.array([np.mean(rows.prediction[part] * (1 - rows.prediction[part])) / len(part) for part in bins])
     weights = np.array([len(part) / n for part in bins])
     spread, noise = calibration_spread(gaps, variances, weights)

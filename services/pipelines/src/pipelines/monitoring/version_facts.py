@@ -5,7 +5,6 @@
 
 import asyncio
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from inference.contract_checks import read_contract
 from inference.errors import RegistryError, VersionRefusedError
 from inference.registry import RegistryClient
 from pipelines.monitoring.errors import MonitoringError
+from pipelines.monitoring.tracking import tracking_client
 
 __all__ = ["VersionFacts", "champion_of", "version_facts"]
 
@@ -74,13 +74,13 @@ def champion_of(mlflow_url: str, model: str) -> str | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return str(_client(mlflow_url).get_model_version_by_alias(model, "champion").version)
+        return str(tracking_client(mlflow_url).get_model_version_by_alias(model, "champion").version)
     except MlflowException:
         return None
 
 
 def _fetch(mlflow_url: str, model: str, version: str) -> VersionFacts:
-    client = _client(mlflow_url)
+    client = tracking_client(mlflow_url)
     run_id = client.get_model_version(model, version).run_id
     metrics: Mapping[str, float] = client.get_run(run_id).data.metrics
     return VersionFacts(
@@ -115,12 +115,3 @@ def _importance(client: Any, run_id: str) -> dict[str, float]:
             return {name: float(value) for name, value in json.loads(file.read_bytes()).items()}
     except (MlflowException, OSError, ValueError):
         return {}  # a version made elsewhere need not have logged it
-
-
-def _client(mlflow_url: str) -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=mlflow_url, registry_uri=mlflow_url)
