@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.steps import STEPS, fingerprints, is_current, read_records, record_of, write_records
+from pipelines.run import run
+from pipelines.steps import STEPS, Step, fingerprints, has_inputs, is_current, read_records, record_of, write_records
 
 SOURCES, WAREHOUSE = STEPS[0], STEPS[1]
 
@@ -65,3 +66,32 @@ def test_steps_stand_after_what_they_need() -> None:
     for step in STEPS:
         assert seen.issuperset(step.upstream)
         seen.add(step.name)
+
+
+def _monitoring() -> Step:
+    return next(step for step in STEPS if step.name == "monitoring")
+
+
+def test_monitoring_has_nothing_to_do_without_a_log(home: Path) -> None:
+    assert not has_inputs(_monitoring(), home)
+    assert has_inputs(SOURCES, home)
+
+
+def test_monitoring_is_due_again_when_the_log_has_grown(home: Path) -> None:
+    log = home / "predictions" / "residency" / "day=2026-11-24"
+    log.mkdir(parents=True)
+    (log / "a.parquet").write_bytes(b"rows")
+    record = record_of(_monitoring(), "f", home)
+    unchanged = is_current(_monitoring(), "f", record, home)
+    (log / "b.parquet").write_bytes(b"more rows")
+
+    assert unchanged
+    assert has_inputs(_monitoring(), home)
+    assert not is_current(_monitoring(), "f", record, home)
+
+
+def test_a_run_makes_the_report_only_when_asked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(home, "redis://127.0.0.1:1/0", selected=["monitoring"], force=True) == ()
+
+    assert "nothing to do: no predictions/*/*/*.parquet" in capsys.readouterr().out
+    assert [step.name for step in STEPS if step.asked_only] == ["monitoring"]

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from pipelines.defs.monitoring import monitoring_schedule
 from pipelines.defs.prediction_log import prediction_log_assets, prediction_log_checks
 from pipelines.step_assets import ASSETS, assets_of
 
@@ -10,4 +11,5 @@ __all__ = ["defs"]
 defs = dg.Definitions(
     assets=[*(asset for step in ASSETS for asset in assets_of(step)), *prediction_log_assets],
     asset_checks=prediction_log_checks,
+    schedules=[monitoring_schedule],
 )

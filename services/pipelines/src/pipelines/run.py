@@ -14,6 +14,7 @@ from pipelines.steps import (
     Step,
     StepRecord,
     fingerprints,
+    has_inputs,
     is_current,
     read_records,
     record_of,
@@ -35,10 +36,13 @@ def run(home: Path, redis_url: str, *, selected: Collection[str] = (), force: bo
     with _alone(home):
         now = fingerprints()
         records = read_records(home)
-        steps = [step for step in STEPS if not selected or step.name in selected]
+        asked = [step for step in STEPS if (step.name in selected if selected else not step.asked_only)]
+        steps = [step for step in asked if has_inputs(step, home)]
         due = steps if force else _due(steps, now, records, home, redis_url)
-        for step in steps:
-            if step not in due:
+        for step in asked:
+            if step not in steps:
+                _say(f"{step.name:<60} nothing to do: no {' or '.join(step.inputs)}")
+            elif step not in due:
                 _say(f"{step.name:<60} up to date")
         if not due:
             return ()

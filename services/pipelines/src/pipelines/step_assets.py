@@ -13,6 +13,7 @@ ASSETS = {
     "feast": ("pipelines.defs.features", "feast_assets"),
     "models": ("pipelines.defs.models", "model_assets"),
     "online": ("pipelines.defs.features", "online_assets"),
+    "monitoring": ("pipelines.defs.monitoring", "monitoring_assets"),
 }
 """Where the assets of each step are declared: module and name of a list."""
 

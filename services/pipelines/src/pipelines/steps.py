@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["STEPS", "Step", "StepRecord", "fingerprints", "is_current", "read_records", "record_of", "write_records"]
+__all__ = [
+    "STEPS",
+    "Step",
+    "StepRecord",
+    "fingerprints",
+    "has_inputs",
+    "is_current",
+    "read_records",
+    "record_of",
+    "write_records",
+]
 
 _PACKAGE = Path(__file__).parent
 _REPOSITORY = _PACKAGE.parents[3]
-_SOURCES = frozenset({".py", ".sql", ".yaml"})
+_SOURCES = frozenset({".py", ".sql", ".yaml", ".j2"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,10 @@ class Step:
     """Files under `OFFERS_HOME`; patterns. The step is due again when one is changed or gone."""
     present: tuple[str, ...] = ()
     """Files under `OFFERS_HOME` that others write to as well: the step is due again when one is gone."""
+    inputs: tuple[str, ...] = ()
+    """Files under `OFFERS_HOME` that others write; patterns. The step is due when they changed, if there are any."""
+    asked_only: bool = False
+    """A run makes the step when it is selected by name, and not of itself."""
     in_redis: bool = False
     """The result lies in Redis, marked by the step's fingerprint."""
 
@@ -75,6 +89,14 @@ STEPS = (
         settings=("OFFERS_FEAST_PROJECT",),
         in_redis=True,
     ),
+    Step(
+        name="monitoring",
+        upstream=("models",),
+        code=(f"{_PIPELINES}/monitoring", f"{_PIPELINES}/defs/monitoring.py"),
+        inputs=("predictions/*/*/*.parquet", "feedback/*/*/*.parquet"),
+        outputs=("monitoring/performance.json", "reports/monitoring/*.html"),
+        asked_only=True,
+    ),
 )
 """In the order in which a run takes them.
 
@@ -110,7 +132,8 @@ def fingerprints() -> dict[str, str]:
 
 def record_of(step: Step, fingerprint: str, home: Path) -> StepRecord:
     """Return what holds for a step that has just been done."""
-    found = sorted(file for pattern in step.outputs for file in home.glob(pattern))
+    patterns = (*step.outputs, *step.inputs)
+    found = sorted(file for pattern in patterns for file in home.glob(pattern))
     stats = {str(file.relative_to(home)): (file.stat().st_size, file.stat().st_mtime_ns) for file in found}
     return StepRecord(fingerprint, stats)
 
@@ -122,6 +145,11 @@ def is_current(step: Step, fingerprint: str, record: StepRecord | None, home: Pa
     if any(not (home / name).exists() for name in step.present):
         return False
     return record_of(step, fingerprint, home) == record
+
+
+def has_inputs(step: Step, home: Path) -> bool:
+    """Say whether the step has what it is made from, as far as others bring it."""
+    return not step.inputs or any(any(home.glob(pattern)) for pattern in step.inputs)
 
 
 def read_records(home: Path) -> dict[str, StepRecord]:
