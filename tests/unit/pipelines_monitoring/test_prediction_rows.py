@@ -1,5 +1,6 @@
 """The log is read as agreed: each prediction once, with its newest outcome, and nothing from the future."""
 
+import fcntl
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -140,6 +141,17 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     assert has_predictions(tmp_path, "residency")
     with pytest.raises(PredictionLogError, match=r"residency.*broken"):
         read(tmp_path)
+
+
+def test_the_logs_upkeep_waits_for_readers_and_readers_not_for_each_other(tmp_path: Path) -> None:
+    write_predictions(tmp_path, "residency", moments(START, DAY, 5), np.full(5, 0.3))
+
+    with open_predictions(tmp_path, RESIDENCY, START, UNTIL):
+        assert read(tmp_path).rows == 5
+        with (tmp_path / "run" / "prediction-log-tidy.lock").open("w") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (tmp_path / "run" / "prediction-log-tidy.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_no_log_is_no_error(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def _result(asset: dg.AssetKey, name: str, reasons: list[str], rows: int) -> dg.
 @dg.asset(
     key=_PERFORMANCE,
     group_name="monitoring",
-    deps=["prediction_log", "feedback", *(["promoted_models", service] for service in _SERVICES)],
+    deps=["prediction_log", *(["promoted_models", service] for service in _SERVICES)],
     kinds={"duckdb"},
     check_specs=[
         *_checks(_PERFORMANCE, "gates", "28 days of outcomes against gates, nominal coverage and calibration"),

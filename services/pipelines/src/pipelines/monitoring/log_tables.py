@@ -6,6 +6,9 @@
 Memory is bounded: what does not fit spills to a file beside.
 """
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import duckdb
 
 from pipelines.monitoring.watched import WatchedService
 
-__all__ = ["configure", "has_predictions", "load", "quoted"]
+__all__ = ["configure", "has_predictions", "load", "quoted", "untouched"]
 
 _MEMORY = "512MB"
 _THREADS = 2
@@ -23,6 +26,19 @@ _INTERVAL = ("lower", "upper", "coverage")
 def has_predictions(home: Path, service: str) -> bool:
     """Whether there is any file of the log."""
     return any((home / "predictions" / service).glob("day=*/*.parquet"))
+
+
+@contextmanager
+def untouched(home: Path) -> Iterator[None]:
+    """Keep the log's files from being merged or deleted meanwhile; new ones may come, and other readers may read.
+
+    It is the lock that the log's own upkeep takes: without it a file could go between two queries.
+    """
+    file = home / "run" / "prediction-log-tidy.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 def configure(connection: duckdb.DuckDBPyConnection, scratch: str) -> None:
@@ -67,7 +83,7 @@ def load(
         FROM (
             FROM log WHERE day BETWEEN $since::DATE AND $until::DATE
               AND scored_at >= $since AND scored_at < $until AND isfinite(prediction)
-            QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY scored_at DESC) = 1
+            QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY scored_at) = 1
         ) LEFT JOIN outcomes USING (prediction_id)
         """,  # noqa: S608  names of the declaration
         span,

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.monitoring.errors import PredictionLogError
-from pipelines.monitoring.log_tables import configure, load, quoted
+from pipelines.monitoring.log_tables import configure, load, quoted, untouched
 from pipelines.monitoring.watched import WatchedService
 from pipelines.monitoring.windows import Window
 from pipelines.training.declaration import Array
@@ -77,7 +77,7 @@ def open_predictions(
 
     Raises PredictionLogError.
     """
-    with tempfile.TemporaryDirectory(prefix="monitoring-") as scratch:
+    with untouched(home), tempfile.TemporaryDirectory(prefix="monitoring-") as scratch:
         connection = duckdb.connect(f"{scratch}/rows.duckdb")
         try:
             configure(connection, scratch)

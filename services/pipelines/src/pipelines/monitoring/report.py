@@ -29,6 +29,7 @@ from pipelines.monitoring.report_view import (
 
 __all__ = ["findings_of", "render_report", "write_report"]
 
+_MOST_FINDINGS = 12
 _TITLES = {
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",
@@ -83,6 +84,7 @@ def render_report(report: ServiceReport) -> str:
         findings=findings_of(report),
         reason=report.reason,
         fewest=FEWEST_LABELS,
+        most=_MOST_FINDINGS,
         kind=report.service.kind,
         ranked=report.service.rank_by is not None,
         **_performance(report),
@@ -142,13 +144,14 @@ def _nominal(figures: ServiceFigures, metric: str) -> float | None:
 def _drift(report: ServiceReport) -> dict[str, Any]:
     tables = report.drift
     if tables is None:
-        return {"prediction": None, "features": []}
+        return {"prediction": None, "features": [], "few_features": 0}
     importance = _importance_shares(report)
     ordered = by_excess(tables.features)
     prediction = tables.prediction
     return {
         "prediction": None if prediction is None else drift_view(prediction, None, 420, 90),
         "features": [drift_view(column, importance.get(column.column.name), 190, 30) for column in ordered],
+        "few_features": sum(column.drift[0] is None or not column.drift[0].enough for column in ordered),
         "unlogged": tables.unlogged,
         "degraded": "" if math.isnan(report.degraded) else share(report.degraded),
         **weeks_view(tables, [*([prediction] if prediction is not None else []), *ordered]),
