@@ -10,7 +10,8 @@ from prometheus_client import REGISTRY, start_http_server
 
 from inference.contract import OutputSpec
 from inference.testing import tiny_model
-from pipelines.monitoring import make_performance, performance_collector
+from pipelines.monitoring import performance_collector
+from pipelines.monitoring.performance import make_performance
 from pipelines.monitoring.version_facts import VersionFacts
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "pipelines_monitoring"))

@@ -1,7 +1,9 @@
 """From log and feedback to the file of figures and its export."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import run
 
 import msgspec
 import numpy as np
@@ -11,9 +13,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from inference.contract import OutputSpec
 from inference.testing import tiny_model
-from pipelines.monitoring import FiguresError, MonitoringError, figures, make_performance, performance_collector
+from pipelines.monitoring import FiguresError, MonitoringError, figures, performance_collector
 from pipelines.monitoring.figures import FIGURES_FILE, read_figures
-from pipelines.monitoring.performance import FactsOf
+from pipelines.monitoring.performance import FactsOf, make_performance
 from pipelines.monitoring.version_facts import VersionFacts
 
 UNTIL = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -169,6 +171,15 @@ def test_the_file_is_parsed_once_however_often_it_is_scraped(home: Path, monkeyp
         assert list(collector.collect())
 
     assert len(read) == 1
+
+
+def test_the_export_loads_nothing_that_computes() -> None:
+    heavy = "{'duckdb', 'scipy', 'sklearn', 'matplotlib', 'mlflow', 'pyarrow', 'dagster'}"
+    code = f"import sys, pipelines.monitoring; print(sorted({heavy} & set(sys.modules)))"
+
+    answer = run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert answer.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 99, "made_at": "", "services": []}'])

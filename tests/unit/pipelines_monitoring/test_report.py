@@ -12,7 +12,8 @@ from log_files import moments, write_feedback, write_predictions
 
 from inference.contract import FeatureSpec, OutputSpec, ReferenceBins
 from inference.testing import tiny_features, tiny_model
-from pipelines.monitoring import MonitoringError, make_performance
+from pipelines.monitoring import MonitoringError
+from pipelines.monitoring.performance import make_performance
 from pipelines.monitoring.report import findings_of, render_report, write_report
 from pipelines.monitoring.report_data import ServiceReport, gather
 from pipelines.monitoring.version_facts import VersionFacts
