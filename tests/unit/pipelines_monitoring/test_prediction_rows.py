@@ -32,9 +32,12 @@ def read(home: Path, window: Window = WEEK, version: str = "1", service=RESIDENC
 def test_a_prediction_logged_twice_counts_once(tmp_path: Path) -> None:
     at = moments(START, DAY, 50)
     for part in ("first", "again"):
-        write_predictions(tmp_path, "residency", at, np.full(50, 0.3), part=part)
+        write_predictions(tmp_path, "residency", at, np.full(50, 0.3), features={"a": np.arange(50.0)}, part=part)
 
+    with open_predictions(tmp_path, RESIDENCY, START, UNTIL) as rows:
+        features = np.concatenate([matrix for _, matrix, _ in rows.features("1", ["a"])])
     assert read(tmp_path).rows == 50
+    assert sorted(features[:, 0]) == list(range(50))
 
 
 def test_the_newest_observation_counts_then_the_newest_arrival(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def load(
         f"""
         CREATE TABLE scored AS
         SELECT prediction_id, scored_at, version, status, prediction, {interval}, {ranked} AS ranked,
-          outcome, received_at
+          outcome, received_at, filename, file_row_number
         FROM (
             FROM log WHERE day BETWEEN $since::DATE AND $until::DATE
               AND scored_at >= $since AND scored_at < $until AND isfinite(prediction)
@@ -102,4 +102,7 @@ def _number(column: str, name: str, columns: frozenset[str]) -> str:
 
 def _files(directory: Path) -> str:
     pattern = f"{directory}/day=*/*.parquet".replace("'", "''")
-    return f"read_parquet('{pattern}', union_by_name = true, hive_partitioning = true, hive_types = {{'day': DATE}})"
+    # File and row name a row of the log even where a prediction stands in it twice.
+    where = "filename = true, file_row_number = true"
+    days = "hive_partitioning = true, hive_types = {'day': DATE}"
+    return f"read_parquet('{pattern}', union_by_name = true, {days}, {where})"

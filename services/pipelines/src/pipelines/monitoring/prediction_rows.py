@@ -160,7 +160,7 @@ class PredictionRows:
         reader = self._connection.execute(
             f"""
             SELECT scored.scored_at, scored.prediction{columns}
-            FROM log JOIN scored USING (prediction_id, scored_at)
+            FROM log JOIN scored USING (filename, file_row_number)
             WHERE scored.version = $version AND day BETWEEN $since::DATE AND $until::DATE
             """,  # noqa: S608  names are quoted
             {"version": version, **self._span},
