@@ -15,7 +15,7 @@ from recommendation.pool import CANDIDATE, JOB, PoolTable
 __all__ = ["SCORED_MAX", "PoolFilter", "Ranking", "preselection", "rank"]
 
 SCORED_MAX = 2_000
-"""Candidates that the booster sees for one job: at 3 to 10 µs a row it takes up to 20 ms, which leaves room under 50."""
+"""Candidates that the booster sees for one job: at 3 to 10 µs a row it takes up to 20 ms, of 50."""
 _ROLE_WEIGHT = 0.5
 _RATE_WEIGHT = 1.0
 _HOURS_WEIGHT = 0.01

@@ -6,9 +6,6 @@
 Memory is bounded: what does not fit spills to a file beside.
 """
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +13,7 @@ import duckdb
 
 from pipelines.monitoring.watched import WatchedService
 
-__all__ = ["configure", "has_predictions", "load", "quoted", "untouched"]
+__all__ = ["configure", "has_predictions", "load", "quoted"]
 
 _MEMORY = "512MB"
 _THREADS = 2
@@ -26,19 +23,6 @@ _INTERVAL = ("lower", "upper", "coverage")
 def has_predictions(home: Path, service: str) -> bool:
     """Whether there is any file of the log."""
     return any((home / "predictions" / service).glob("day=*/*.parquet"))
-
-
-@contextmanager
-def untouched(home: Path) -> Iterator[None]:
-    """Keep the log's files from being merged or deleted meanwhile; new ones may come, and other readers may read.
-
-    It is the lock that the log's own upkeep takes: without it a file could go between two queries.
-    """
-    file = home / "run" / "prediction-log-tidy.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        yield
 
 
 def configure(connection: duckdb.DuckDBPyConnection, scratch: str) -> None:

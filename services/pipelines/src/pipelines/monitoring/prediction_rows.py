@@ -14,9 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.monitoring.errors import PredictionLogError
-from pipelines.monitoring.log_tables import configure, load, quoted, untouched
+from pipelines.monitoring.log_tables import configure, load, quoted
 from pipelines.monitoring.watched import WatchedService
 from pipelines.monitoring.windows import Window
+from pipelines.prediction_log.log_files import locked
 from pipelines.training.declaration import Array
 
 __all__ = ["MOST_ROWS", "LabelLag", "PredictionRows", "WindowRows", "open_predictions"]
@@ -77,7 +78,8 @@ def open_predictions(
 
     Raises PredictionLogError.
     """
-    with untouched(home), tempfile.TemporaryDirectory(prefix="monitoring-") as scratch:
+    # Without the lock of the log's upkeep a file could go between two queries.
+    with locked(home, "tidy", shared=True), tempfile.TemporaryDirectory(prefix="monitoring-") as scratch:
         connection = duckdb.connect(f"{scratch}/rows.duckdb")
         try:
             configure(connection, scratch)

@@ -40,6 +40,7 @@ def _follow(settings: LogSettings, host: str, port: int) -> int:
     import redis
     from prometheus_client import start_http_server
 
+    from pipelines.monitoring import performance_collector
     from pipelines.prediction_log.follower import Follower
     from pipelines.prediction_log.follower_metrics import FollowerMetrics
 
@@ -52,6 +53,7 @@ def _follow(settings: LogSettings, host: str, port: int) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     metrics = FollowerMetrics(settings.services)
+    metrics.registry.register(performance_collector(settings.home / "monitoring"))
     client = redis.Redis.from_url(
         settings.redis_url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
     )
