@@ -21,9 +21,9 @@ class Probe:
     answer: bytes
 
 
-def http_probe(path: str) -> Probe:
+def http_probe(path: str, *, answer: bytes = HTTP_OK) -> Probe:
     """GET `path` must answer 200."""
-    return Probe(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(), HTTP_OK)
+    return Probe(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(), answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +145,9 @@ def test_a_version_that_is_slow_or_shifted_is_rolled_back(world: World, fault: s
             await world.promote(watch, "2")
             after = await predictor.score({"candidate_id": ["c1"] * 100})
             if fault == "guard_latency":
-                after = replace(after, timings=StageTimings(100, 0.0, 1.0, 0.0))
+                after = msgspec.structs.replace(after, timings=StageTimings(100, 0.0, 1.0, 0.0))
             else:
-                after = replace(after, columns={"estimate": after.columns["estimate"] + 1.0})
+                after = msgspec.structs.replace(after, columns={"estimate": after.columns["estimate"] + 1.0})
             for _ in range(60):
                 watch.observe(after)
             watch._judged_at = 0.0

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,7 +99,7 @@ def test_every_row_that_was_found_is_in_a_message_as_it_was_handed_over(
 
 
 def test_ids_come_as_one_text_as_a_list_or_not_at_all(version: ModelVersion) -> None:
-    rows = replace(scored(version, 3), found=np.ones(3, dtype=np.bool_))
+    rows = msgspec.structs.replace(scored(version, 3), found=np.ones(3, dtype=np.bool_))
     ids = [uuid7(row) for row in range(3)]
     single = rows.slice(0, 1)
 
@@ -118,7 +119,7 @@ def test_rows_of_versions_and_of_callers_without_ids_stand_in_messages_of_their_
     canary = replace(version, alias="challenger")
     batches = [scored(version, 2), scored(canary, 2), scored(version, 2, keyed=False)]
 
-    messages = decoded([record_of(replace(rows, found=found), None, "", "", 0) for rows in batches])
+    messages = decoded([record_of(msgspec.structs.replace(rows, found=found), None, "", "", 0) for rows in batches])
 
     assert sorted((rows.alias, bool(rows.keys)) for rows in messages) == [
         ("challenger", True),
@@ -128,7 +129,7 @@ def test_rows_of_versions_and_of_callers_without_ids_stand_in_messages_of_their_
 
 
 def test_a_message_has_at_most_8192_rows(version: ModelVersion) -> None:
-    rows = replace(scored(version, 2000), found=np.ones(2000, dtype=np.bool_))
+    rows = msgspec.structs.replace(scored(version, 2000), found=np.ones(2000, dtype=np.bool_))
 
     messages = decoded([record_of(rows, None, "", "", 0)] * 9)
 
@@ -136,7 +137,7 @@ def test_a_message_has_at_most_8192_rows(version: ModelVersion) -> None:
 
 
 def test_a_share_is_the_same_rows_each_time(version: ModelVersion) -> None:
-    rows = replace(scored(version, 1000), found=np.ones(1000, dtype=np.bool_))
+    rows = msgspec.structs.replace(scored(version, 1000), found=np.ones(1000, dtype=np.bool_))
     text = [f"01999999-9999-7999-{0x8000 + random.Random(row).getrandbits(14):04x}-{row:012x}" for row in range(1000)]
 
     (tenth,) = decoded([record_of(rows, text, "", "", 0, share=0.1)])
@@ -149,7 +150,7 @@ def test_a_share_is_the_same_rows_each_time(version: ModelVersion) -> None:
 
 
 def test_rows_can_be_left_out(version: ModelVersion) -> None:
-    rows = replace(scored(version, 5), found=np.ones(5, dtype=np.bool_))
+    rows = msgspec.structs.replace(scored(version, 5), found=np.ones(5, dtype=np.bool_))
     (message,) = decoded([record_of(rows, [uuid7(row) for row in range(5)], "", "", 0)])
 
     left = without_rows(message, np.array([True, False, True, False, False]))

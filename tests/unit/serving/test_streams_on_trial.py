@@ -94,7 +94,7 @@ class World:
             self.registry, cache, NAME, self.open_reader, alias="challenger", keeps_last=False, **options
         )
         shadow = Shadow(challenger, service.postprocess, ShadowLimits(share=1.0, batch_rows=100))
-        self.lifecycle = Lifecycle(champion, challenger, shadow, history)
+        self.lifecycle = Lifecycle(champion, challenger, shadow, history, cache)
         for watch in (champion, challenger):
             await watch.start()
         try:

@@ -8,9 +8,10 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -272,7 +273,7 @@ def _stretch(batch: ScoredRows, rows: int) -> ScoredRows:
     # Copies: views would hold the whole batch for as long as it waits.
     arrays = {name: getattr(part, name).copy() for name in _ROW_ARRAYS}
     columns = {name: column.copy() for name, column in part.columns.items()}
-    return replace(part, columns=columns, **arrays)
+    return msgspec.structs.replace(part, columns=columns, batch=None, start=0, **arrays)
 
 
 async def _stored_rows(live: LiveModel, batch: ScoredRows) -> FeatureRows | None:

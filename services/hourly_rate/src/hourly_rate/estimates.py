@@ -1,7 +1,6 @@
 """`POST /v1/estimate`: a profile without an id, for the 時給診断 page."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -98,7 +97,7 @@ async def estimate(profile: EstimateRequest, runtime: CurrentRuntime, caller: Cu
         explanation=await explanation_of(runtime.predictor, rows) if profile.explain else None,
     )
     # As it was told: the interval of a person of whom less is known is wider.
-    runtime.log.record(replace(rows, columns=columns), answer.prediction_id, caller, "/v1/estimate")
+    runtime.log.record(msgspec.structs.replace(rows, columns=columns), answer.prediction_id, caller, "/v1/estimate")
     return Response(msgspec.json.encode(answer), media_type="application/json")
 
 

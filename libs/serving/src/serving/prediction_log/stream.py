@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from inference.errors import FeatureStoreError
 from inference.prediction_log import Frame
 from inference.prediction_log.streams import MESSAGE_FIELD, ROWS_FIELD
-from online_features.links import RedisPyLink, open_link
 from online_features.resp import RespConnection, ServerAddress, command
 
 __all__ = ["LogStream", "StreamAwayError", "StreamError", "StreamFullError"]
@@ -133,9 +132,9 @@ class _RedisPy:
     """Cluster and Sentinel."""
 
     def __init__(self, url: str) -> None:
-        link = open_link(url)
-        assert isinstance(link, RedisPyLink)  # noqa: S101  # an URL with a plus
-        self._link = link
+        from online_features.redis_py_links import open_redis_py_link
+
+        self._link = open_redis_py_link(url)
 
     async def run(self, commands: Sequence[Sequence[bytes | str]]) -> list[Any]:
         return [await self._link.client.execute_command(*one) for one in commands]
