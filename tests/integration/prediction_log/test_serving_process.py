@@ -114,7 +114,9 @@ def test_a_killed_process_loses_at_most_what_it_had_just_answered_and_its_succes
     valkey.stop()
     serving = start()
     with Load(serving) as load:
-        load.more(600)
+        load.more(300)
+        until(lambda: spooled_rows(settings.home) > 100)
+        load.more(300)
         killed_at = time.monotonic()
         serving.stop(signal.SIGKILL)
     valkey.start()
