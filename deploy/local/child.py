@@ -72,12 +72,12 @@ async def is_ready(host: str, spec: ProcessSpec) -> bool:
             reader, writer = await asyncio.open_connection(host, spec.port)
             try:
                 writer.write(spec.probe.request)
-                answer = await reader.readexactly(len(spec.probe.answer))
+                answer = await reader.readexactly(len(spec.probe.answers[0]))
             finally:
                 writer.close()
     except (OSError, TimeoutError, asyncio.IncompleteReadError):
         return False
-    return answer == spec.probe.answer
+    return answer in spec.probe.answers
 
 
 def _die_with_parent() -> Callable[[], None] | None:

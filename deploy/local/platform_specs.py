@@ -88,8 +88,7 @@ def _follower(settings: LocalSettings) -> ProcessSpec:
         name="follower",
         command=(sys.executable, "-m", "pipelines", "follow", "--host", settings.host, "--port", str(port)),
         port=port,
-        # prometheus_client's server speaks HTTP/1.0.
-        probe=http_probe("/metrics", answer=b"HTTP/1.0 200"),
+        probe=http_probe("/metrics"),
         environment=settings.child_environment(),
         directory=REPOSITORY,
         stage=1,

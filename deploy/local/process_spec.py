@@ -9,21 +9,22 @@ import msgspec
 
 __all__ = ["HTTP_OK", "REDIS_PONG", "Probe", "ProcessSpec", "fingerprint", "http_probe"]
 
-HTTP_OK = b"HTTP/1.1 200"
-REDIS_PONG = b"+PONG"
+HTTP_OK = (b"HTTP/1.1 200", b"HTTP/1.0 200")
+REDIS_PONG = (b"+PONG",)
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A process is ready when it answers `request` on its port with something that starts with `answer`."""
+    """A process is ready when it answers `request` on its port with one of `answers`."""
 
     request: bytes
-    answer: bytes
+    answers: tuple[bytes, ...]
+    """How the answer may begin, all of one length: prometheus_client speaks HTTP/1.0."""
 
 
-def http_probe(path: str, *, answer: bytes = HTTP_OK) -> Probe:
+def http_probe(path: str) -> Probe:
     """GET `path` must answer 200."""
-    return Probe(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(), answer)
+    return Probe(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(), HTTP_OK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,9 @@ def test_make_up_starts_a_prometheus_with_every_rule_and_service(platform: Any, 
 
     def targets() -> dict[str, str]:
         active = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
-        return {target["labels"]["service"]: target["health"] for target in active}
+        return {target["labels"].get("service", target["labels"]["job"]): target["health"] for target in active}
 
-    wait_for(lambda: targets() == dict.fromkeys(SERVICES, "up"))
+    wait_for(lambda: targets() == dict.fromkeys((*SERVICES, "follower"), "up"))
     groups = httpx.get(f"{url}/api/v1/rules").json()["data"]["groups"]
     loaded = [rule for group in groups for rule in group["rules"]]
 
