@@ -17,13 +17,14 @@ from bench.outcome import Outcome, Row
 from bench.processes import StartError
 from bench.report import machine_line, markdown, plot
 from bench.scenarios.features import feature_read, growth, materialise
-from bench.scenarios.online import bulk_arrow, bulk_json, single_score
+from bench.scenarios.online import bulk_arrow, bulk_json, observing, single_score
 from bench.scenarios.process import arrow_stream, start_up
 from bench.scenarios.shortlist import shortlist
 from bench.stage import FULL, QUICK, Stage
 
 SCENARIOS: dict[str, Callable[[Stage, Outcome], None]] = {
     "single": single_score,
+    "observing": observing,
     "bulk-json": bulk_json,
     "bulk-arrow": bulk_arrow,
     "features": feature_read,

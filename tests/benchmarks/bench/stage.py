@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from bench.dataset import FEATURE_SERVICE, Dataset
 from bench.drive import drive
 from bench.environments import PEERS, python_of
@@ -19,6 +21,7 @@ from bench.peers import Launch, Peer, PeerPaths, uvicorn
 from bench.processes import Server, free_port
 from bench.registration import bench_contract, mlflow_server, register
 from bench.valkey import valkey
+from inference.prediction_log.streams import PREDICTIONS, stream_key
 
 __all__ = ["FULL", "PEER_ENTITIES", "QUICK", "Mode", "Stage"]
 
@@ -26,6 +29,8 @@ PEER_ENTITIES = 20_000
 """Entities in Feast's stock store, and the ids that every request draws from."""
 HARNESS = Path(__file__).parents[1]
 API_KEY_BYTES = 24
+LOGGED = ("bench", "recommendation")
+"""Services that write a prediction log here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Stage:
 
     def load(self, server: Server, requests: Sequence[bytes], connections: int) -> Sample:
         """One round of load in this mode's times."""
+        self._empty_prediction_logs()
         before = server.processor_seconds()
         sample = drive(
             server.port,
@@ -78,6 +84,12 @@ class Stage:
         """Random groups of entity numbers, the same in every run."""
         chooser = random.Random(size)
         return [chooser.sample(range(PEER_ENTITIES), size) for _ in range(groups)]
+
+    def _empty_prediction_logs(self) -> None:
+        """Do a follower's work before a round, since one at work would share a core with the load."""
+        for address in self._valkeys.values():
+            with redis.Redis.from_url(f"redis://{address}/0") as client:
+                client.delete(*(stream_key(PROJECT, PREDICTIONS, service) for service in LOGGED))
 
     @cached_property
     def stock_repository(self) -> FeastRepository:

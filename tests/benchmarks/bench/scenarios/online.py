@@ -13,7 +13,7 @@ from bench.reference import booster, predict_seconds
 from bench.requests import arrow_bulk, json_bulk, single
 from bench.stage import Stage
 
-__all__ = ["bulk_arrow", "bulk_json", "single_score"]
+__all__ = ["bulk_arrow", "bulk_json", "observing", "single_score"]
 
 CONNECTIONS = 32
 BULK_CONNECTIONS = 4
@@ -55,6 +55,15 @@ def single_score(stage: Stage, outcome: Outcome) -> None:
             outcome.rows.append(throughput_row("single score", peer.name, pairs, bound, note=peer.note))
             if first:
                 outcome.rows.append(tail_row(peer.name, pairs))
+
+
+def observing(stage: Stage, outcome: Outcome) -> None:
+    """Single scores with metrics, drift counts and prediction log, against the same service without them."""
+    requests = [single(group[0], stage.api_key) for group in stage.entity_groups(SINGLE_REQUESTS, 1)]
+    with stage.ours() as ours, stage.service("bench.service_unobserved", stage.our_redis_url(stage.largest)) as bare:
+        measured = pair(stage, Traffic(ours, requests), Traffic(bare, requests), CONNECTIONS)
+    against = "the same without metrics, drift counts and log"
+    outcome.rows.append(throughput_row("single score", against, measured, Bound("≥", 0.9)))
 
 
 def bulk_json(stage: Stage, outcome: Outcome) -> None:
