@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from inference import CellStatus, ModelVersion, ScoredRows
 from inference.drift import BinCounts
 from serving import metrics
-from serving.measures import Measures, Times
+from serving.measures import LateTimes, Measures, Times
 
 __all__ = ["ScoredCounts"]
 
@@ -98,8 +98,9 @@ class ScoredCounts:
         parse, self._features, self._model, self._postprocess, serialise = (
             measures.distribution(metrics.STAGE_SECONDS, service, stage) for stage in stages
         )
-        self.parse: Times = parse
-        self.serialise: Times = serialise
+        self._late = LateTimes(parse), LateTimes(serialise)
+        self.parse: Times = self._late[0]
+        self.serialise: Times = self._late[1]
         self._batch_rows = measures.distribution(metrics.BATCH_ROWS, service)
 
     def expect(self, version: ModelVersion) -> None:
@@ -116,6 +117,8 @@ class ScoredCounts:
 
     def flush(self) -> None:
         """Count what waits."""
+        for times in self._late:
+            times.flush()
         for version in self._versions.values():
             version.flush()
 
