@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import uvicorn
 
 from hourly_rate import SERVICE
 from inference.contract import Contract, ReferenceBins
@@ -13,7 +12,7 @@ from inference.contract_checks import encode_contract
 from inference.testing import InMemoryFeatureReader, live_model, tiny_model
 from serving import create_app
 from serving.logs import configure_logging
-from serving.run import listening_socket
+from serving.run import listening_socket, serve
 from serving.settings import Settings
 from serving.testing import StandingModels, standing_models
 from serving.workers import run_workers
@@ -72,7 +71,7 @@ def main(directory: Path) -> None:
         contract = msgspec.json.decode((directory / "contract.json").read_bytes(), type=Contract)
         live = live_model(directory, reader_of(contract))
         app = create_app(SERVICE, settings, open_models=standing_models(StandingModels(SERVICE.name, live)))
-        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[listener])
+        serve(app, listener, settings)
 
 
 if __name__ == "__main__":

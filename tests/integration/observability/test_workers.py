@@ -23,7 +23,7 @@ def _answered(url: str) -> float:
 
 
 def _score(served: Any, number: int) -> int | str:
-    """A connection a request, so that the kernel spreads them."""
+    """A connection a request, so that the workers share them."""
     try:
         answer = httpx.post(
             f"{served.url}/v1/score",
@@ -92,3 +92,42 @@ def test_with_many_connections_every_worker_answers(served: Any) -> None:
     # By chance a worker has none of 64 connections once in 25 million runs.
     assert min(workers) > 0
     assert sum(workers) >= 64
+
+
+def _requests(url: str) -> list[float]:
+    """Requests that each worker answered; with each look there is one more, of any worker."""
+    text = httpx.get(f"{url}/metrics", verify=False).text  # noqa: S501  # as above
+    found = dict(re.findall(r'(?m)^scoring_worker_requests_total\{service="hourly_rate",worker="(\d)"\} (\S+)$', text))
+    return [float(found[str(worker)]) for worker in range(4)]
+
+
+def test_few_connections_are_even_over_the_workers_and_stay_so_when_one_is_killed(
+    served: Any, wait_for: Callable[..., None]
+) -> None:
+    def score(client: httpx.Client) -> bool:
+        try:
+            return client.post("/v1/score", json={"candidate_id": "c0000001"}).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def rises() -> list[float]:
+        before = _requests(served.url)
+        assert all(score(client) for client in clients for _ in range(10))
+        return [after - earlier for earlier, after in zip(before, _requests(served.url), strict=True)]
+
+    with ExitStack() as open_at_once:
+        headers = {"X-API-Key": served.key}
+        clients = [
+            open_at_once.enter_context(httpx.Client(base_url=served.url, headers=headers, verify=False))  # noqa: S501
+            for _ in range(8)
+        ]
+        assert all(score(client) for client in clients)
+
+        # Two connections each, as soon as those that looked at the metrics are forgotten.
+        wait_for(lambda: set(rises()) <= {20, 21})
+        psutil.Process(served.pid).children()[0].send_signal(signal.SIGKILL)
+        broken = [score(client) for client in clients].count(False)
+        # Only its two callers may notice, and the new worker gets two of the connections that the others hold.
+        assert broken <= 2
+        assert all(score(client) for client in clients)
+        wait_for(lambda: set(rises()) <= {20, 21})

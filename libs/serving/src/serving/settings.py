@@ -31,6 +31,8 @@ class Settings(BaseSettings):
 
     worker: Annotated[int, Field(ge=0)] = 0
     """Place of this process among the workers; set by the process that starts them."""
+    siblings: Count = 1
+    """Workers that share the port, this one among them; set likewise."""
     counts_directory: Path | None = None
     """Where workers keep what they count, so that each can tell the sum; set likewise."""
 

@@ -1,4 +1,4 @@
-"""Several processes of one service on one port: each binds it with SO_REUSEPORT, and the kernel spreads connections."""
+"""Several processes of one service on one port: each binds it with SO_REUSEPORT, and they share the connections."""
 
 import os
 import signal
@@ -35,6 +35,7 @@ def run_workers(count: int, port: int) -> None:
         environment = {
             **os.environ,
             "OFFERS_WORKERS": "1",
+            "OFFERS_SIBLINGS": str(count),
             "OFFERS_PORT": str(port),
             "OFFERS_COUNTS_DIRECTORY": counts,
             "PROMETHEUS_MULTIPROC_DIR": str(libraries),
