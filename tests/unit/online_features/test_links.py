@@ -1,18 +1,77 @@
+import asyncio
+from typing import Any
+
+import hiredis
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.errors import FeatureStoreError
 from online_features.links import KeyRun, mget_frame
-from online_features.resp import ServerAddress, command
+from online_features.resp import RespConnection, ServerAddress
 from online_features.sync_links import connection_options
 
-ids = st.lists(st.text(max_size=5)) | st.lists(st.from_regex(r"[a-z]{4}", fullmatch=True), max_size=5)
+few = st.lists(st.text(max_size=5)) | st.lists(st.from_regex(r"[a-z]{4}", fullmatch=True), max_size=5)
+many = st.integers(10, 200).map(lambda n: [f"{number:04}" for number in range(n)])
+runs_of_keys = st.lists(st.builds(KeyRun, st.sampled_from(["p:v:{", "p:w%C3%A9:{"]), few | many), max_size=3)
 
 
-@given(st.lists(st.builds(KeyRun, st.sampled_from(["p:v:{", "p:w%C3%A9:{"]), ids), max_size=3))
-def test_the_frame_of_an_mget_is_what_resp_wants(runs: list[KeyRun]) -> None:
-    keys = [f"{prefix}{id_}}}" for prefix, mine in runs for id_ in mine]
+@given(runs_of_keys)
+def test_an_mget_asks_for_all_keys_in_order_with_few_keys_a_command_where_there_are_many(runs: list[KeyRun]) -> None:
+    keys = [f"{prefix}{id_}}}".encode() for prefix, mine in runs for id_ in mine]
 
-    assert mget_frame(runs) == command("MGET", *keys)
+    frame, commands = mget_frame(runs)
+
+    parser = hiredis.Reader()
+    parser.feed(frame)
+    found = [parser.gets() for _ in range(commands)]
+    assert parser.gets() is False
+    assert {one[0] for one in found} == {b"MGET"}
+    assert [key for one in found for key in one[1:]] == keys
+    assert max(len(one) - 1 for one in found) <= (len(keys) if len(keys) <= 48 else 16)
+
+
+class _Sent(asyncio.Transport):
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def _answers(replies: bytes, piece: int) -> list[Any]:
+    """What a caller of one command, one of three, a cancelled one of two and another of one get, by pieces."""
+
+    async def run() -> list[Any]:
+        connection = RespConnection(asyncio.get_running_loop(), 10.0)
+        connection.connection_made(_Sent())
+        waiting = [connection.send(b"", commands) for commands in (1, 3, 2, 1)]
+        waiting[2].cancel()
+        for start in range(0, len(replies), piece):
+            connection.data_received(replies[start : start + piece])
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        connection.connection_lost(None)
+        return answers
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_replies_of_several_commands_come_together_and_to_who_asked(piece: int) -> None:
+    answers = _answers(b":1\r\n*1\r\n:2\r\n*0\r\n*2\r\n:3\r\n:4\r\n:5\r\n:6\r\n:7\r\n", piece)
+
+    assert answers[:2] == [1, [[2], [], [3, 4]]]
+    assert isinstance(answers[2], asyncio.CancelledError)
+    assert answers[3] == 7
+
+
+def test_a_refused_command_among_several_fails_its_caller_alone() -> None:
+    answers = _answers(b":1\r\n*0\r\n-OOM too much\r\n*0\r\n:5\r\n:6\r\n:7\r\n", 9)
+
+    assert answers[0] == 1
+    assert isinstance(answers[1], FeatureStoreError)
+    assert "OOM" in str(answers[1])
+    assert answers[3] == 7
 
 
 def test_urls_say_where_and_how_to_log_in() -> None:

@@ -38,6 +38,14 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
         structlog.reset_defaults()
 
 
+def test_uvicorns_text_in_colours_is_left_out(written: io.StringIO) -> None:
+    logging.getLogger("uvicorn.error").info("Started [%d]", 7, extra={"color_message": "\x1b[36m%d\x1b[0m", "pid": 7})
+
+    event = json.loads(written.getvalue())
+    assert (event["event"], event["pid"]) == ("Started [7]", 7)
+    assert "color_message" not in event
+
+
 def test_an_event_names_service_worker_version_request_and_trace(written: io.StringIO) -> None:
     bind_process(model_version="7")
     headers = {b"traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}

@@ -7,6 +7,7 @@ URLs: `redis://[user:password@]host:port/db`, `rediss://…` (TLS), `unix://[use
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -18,6 +19,11 @@ __all__ = ["CONNECT_SECONDS", "TIMEOUT_SECONDS", "KeyRun", "Link", "SingleServer
 
 CONNECT_SECONDS = 2.0
 TIMEOUT_SECONDS = 2.0
+_KEYS_ALONE = 48
+"""Up to so many keys go in one command."""
+_KEYS_AT_ONCE = 16
+"""Keys a command where there are more. Valkey fetches the memory of as many keys of waiting commands at once
+(`prefetch-batch-max-size`), but of one large command looks up key after key: 2.5 times as long over 3 million keys."""
 
 
 class KeyRun(NamedTuple):
@@ -65,8 +71,9 @@ class SingleServerLink:
 
     async def mget(self, runs: Sequence[KeyRun]) -> list[bytes | None]:
         """See `Link`."""
-        reply: list[bytes | None] = await self._call(mget_frame(runs))
-        return reply
+        frame, commands = mget_frame(runs)
+        reply: list[Any] = await self._call(frame, commands)
+        return reply if commands == 1 else list(chain.from_iterable(reply))
 
     async def hgetall(self, key: str) -> Mapping[bytes, bytes]:
         """See `Link`."""
@@ -87,16 +94,16 @@ class SingleServerLink:
             await self._connection.aclose()
             self._connection = None
 
-    async def _call(self, frame: bytes) -> Any:
+    async def _call(self, frame: bytes, commands: int = 1) -> Any:
         connection = self._connection
         if connection is None or connection.closed:
             connection = await self._connect()
         try:
-            return await connection.send(frame)
+            return await connection.send(frame, commands)
         except FeatureStoreError:
             if not connection.closed:
                 raise
-        return await (await self._connect()).send(frame)
+        return await (await self._connect()).send(frame, commands)
 
     async def _connect(self) -> RespConnection:
         async with self._opening:
@@ -107,26 +114,49 @@ class SingleServerLink:
             return self._connection
 
 
-def mget_frame(runs: Sequence[KeyRun]) -> bytes:
-    """One MGET over all runs. Ids of one length (the usual case) cost one `str.join` a run."""
-    parts = [""]
-    count = 1
+def mget_frame(runs: Sequence[KeyRun]) -> tuple[bytes, int]:
+    """MGETs over the keys of all runs in order, and how many they are: at least one.
+
+    Ids of one length (the usual case) cost a `str.join` a command.
+    """
+    keys = sum(len(ids) for _, ids in runs)
+    alone = keys <= _KEYS_ALONE
+    parts = [_mget_head(keys)] if alone else []
+    commands = int(alone)
     checked: Sequence[str] | None = None
     length = -1
     for prefix, ids in runs:
-        count += len(ids)
         if ids is not checked:
             # Views of one entity share their ids.
             checked, length = ids, _common_length(ids)
-        size = len(prefix.encode()) + 1
-        if length >= 0:
-            start = f"${size + length}\r\n{prefix}"
-            end = f"{KEY_END}\r\n"
-            parts += (start, (end + start).join(ids), end)
-        else:
-            parts += [f"${size + len(id_.encode())}\r\n{prefix}{id_}{KEY_END}\r\n" for id_ in ids]
-    parts[0] = f"*{count}\r\n$4\r\nMGET\r\n"
-    return "".join(parts).encode()
+        texts = _texts(prefix, ids, length, keys if alone else _KEYS_AT_ONCE)
+        if alone:
+            parts += texts
+            continue
+        commands += len(texts)
+        full = _mget_head(_KEYS_AT_ONCE)
+        for text in texts[:-1]:
+            parts += (full, text)
+        if ids:
+            parts += (_mget_head((len(ids) - 1) % _KEYS_AT_ONCE + 1), texts[-1])
+    return "".join(parts).encode(), commands
+
+
+def _mget_head(keys: int) -> str:
+    return f"*{keys + 1}\r\n$4\r\nMGET\r\n"
+
+
+def _texts(prefix: str, ids: Sequence[str], length: int, size: int) -> list[str]:
+    """Keys as RESP, `size` a text; `length` is that of each id, or -1."""
+    starts = range(0, len(ids), max(size, 1))
+    bytes_before = len(prefix.encode()) + 1
+    if length >= 0:
+        start = f"${bytes_before + length}\r\n{prefix}"
+        end = f"{KEY_END}\r\n"
+        between = end + start
+        return [start + between.join(ids[first : first + size]) + end for first in starts]
+    keys = [f"${bytes_before + len(id_.encode())}\r\n{prefix}{id_}{KEY_END}\r\n" for id_ in ids]
+    return ["".join(keys[first : first + size]) for first in starts]
 
 
 def _common_length(ids: Sequence[str]) -> int:

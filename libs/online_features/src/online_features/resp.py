@@ -101,7 +101,9 @@ class RespConnection(asyncio.Protocol):
         self._loop = loop
         self._timeout_seconds = timeout_seconds
         self._parser = hiredis.Reader()
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Any], float, int]] = deque()
+        self._replies: list[Any] = []
+        """What has come for the first that waits, where it waits for several."""
         self._watch: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._lost = asyncio.Event()
@@ -140,13 +142,13 @@ class RespConnection(asyncio.Protocol):
         """Whether commands can no longer be sent."""
         return self._transport is None or self._transport.is_closing()
 
-    def send(self, frame: bytes) -> asyncio.Future[Any]:
-        """Send one command; the future holds its reply, or a `FeatureStoreError`."""
+    def send(self, frame: bytes, commands: int = 1) -> asyncio.Future[Any]:
+        """Send a command; the future holds its reply, of several a list of theirs, or a `FeatureStoreError`."""
         future = self._loop.create_future()
         if self._transport is None or self._transport.is_closing():
             future.set_exception(FeatureStoreError("the connection to the online store was lost"))
             return future
-        self._waiting.append((future, self._loop.time() + self._timeout_seconds))
+        self._waiting.append((future, self._loop.time() + self._timeout_seconds, commands))
         if self._watch is None:
             self._watch = self._loop.call_later(_WATCH_SECONDS, self._look)
         self._transport.write(frame)
@@ -181,7 +183,14 @@ class RespConnection(asyncio.Protocol):
                 return
             if reply is False:
                 return
-            future, _ = waiting.popleft()
+            commands = waiting[0][2]
+            if commands > 1:
+                self._replies.append(reply)
+                if len(self._replies) < commands:
+                    continue
+                replies, self._replies = self._replies, []
+                reply = next((one for one in replies if isinstance(one, hiredis.ReplyError)), replies)
+            future = waiting.popleft()[0]
             if future.done():
                 continue
             if isinstance(reply, hiredis.ReplyError):
@@ -212,7 +221,7 @@ class RespConnection(asyncio.Protocol):
             self._watch.cancel()
             self._watch = None
         while self._waiting:
-            future, _ = self._waiting.popleft()
+            future = self._waiting.popleft()[0]
             if not future.done():
                 future.set_exception(FeatureStoreError(reason))
                 with contextlib.suppress(FeatureStoreError):

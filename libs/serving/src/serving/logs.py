@@ -31,6 +31,7 @@ def configure_logging(service: str, level: str, worker: int = 0) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        _drop_colour,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
@@ -54,6 +55,12 @@ def configure_logging(service: str, level: str, worker: int = 0) -> None:
 def bind_process(**facts: object) -> None:
     """Put these keys into every event of this process from now on."""
     _process.update(facts)
+
+
+def _drop_colour(_: object, __: str, event: EventDict) -> EventDict:
+    """Uvicorn repeats its text with a terminal's colours."""
+    event.pop("color_message", None)
+    return event
 
 
 def _add_process_and_request(_: object, __: str, event: EventDict) -> EventDict:
