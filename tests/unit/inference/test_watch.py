@@ -340,7 +340,7 @@ def test_a_refused_version_stays_out_with_its_reason(
                 world.readers[-1].schemas_now = known
                 return reader
 
-            watch._loader.open_reader = open_reader
+            watch._promoter._loader.open_reader = open_reader
             world.publish_broken("3", spoil)
             await until(lambda: watch.state.refused)
             (refused,) = watch.state.refused

@@ -141,7 +141,7 @@ def test_a_version_that_is_slow_or_shifted_is_rolled_back(world: World, fault: s
         async with world.serving() as (watch, predictor):
             before = await predictor.score({"candidate_id": ["c1"] * 100})
             for _ in range(50):
-                watch._recent.add(before)
+                watch._versions._recent.add(before)
             await world.promote(watch, "2")
             after = await predictor.score({"candidate_id": ["c1"] * 100})
             if fault == "guard_latency":
@@ -150,7 +150,7 @@ def test_a_version_that_is_slow_or_shifted_is_rolled_back(world: World, fault: s
                 after = msgspec.structs.replace(after, columns={"estimate": after.columns["estimate"] + 1.0})
             for _ in range(60):
                 watch.observe(after)
-            watch._judged_at = 0.0
+            watch._versions._judged_at = 0.0
             watch.observe(after)
             await until(lambda: "serving.rolled_back_to" in world.registry.tags.get((NAME, "2"), {}))
 

@@ -14,8 +14,8 @@ from inference.promotion import Promotion, PromotionListener
 from inference.promotion_history import PromotionHistory
 from inference.registry import ModelRegistry, RegisteredVersion, RegistryAuth, RegistryClient
 from inference.scored import Observer, PostProcess, ScoredRows, StageTimings
-from inference.version_loading import SpeedLimit
-from inference.watch import ModelWatch, OpenReader, RefusedVersion, WatchState, WatchTiming
+from inference.version_loading import OpenReader, SpeedLimit
+from inference.watch import ModelWatch, RefusedVersion, WatchState, WatchTiming
 
 __all__ = [
     "CONTRACT_FILE",
