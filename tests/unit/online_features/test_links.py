@@ -7,28 +7,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.errors import FeatureStoreError
-from online_features.links import KeyRun, mget_frame
+from online_features.links import KeyRun, mget_frame, mget_frames
 from online_features.resp import RespConnection, ServerAddress
 from online_features.sync_links import connection_options
 
 few = st.lists(st.text(max_size=5)) | st.lists(st.from_regex(r"[a-z]{4}", fullmatch=True), max_size=5)
 many = st.integers(10, 200).map(lambda n: [f"{number:04}" for number in range(n)])
-runs_of_keys = st.lists(st.builds(KeyRun, st.sampled_from(["p:v:{", "p:w%C3%A9:{"]), few | many), max_size=3)
+prefixes = st.sampled_from(["p:v:{", "p:w%C3%A9:{"])
 
 
-@given(runs_of_keys)
-def test_an_mget_asks_for_all_keys_in_order_with_few_keys_a_command_where_there_are_many(runs: list[KeyRun]) -> None:
-    keys = [f"{prefix}{id_}}}".encode() for prefix, mine in runs for id_ in mine]
-
-    frame, commands = mget_frame(runs)
-
+def _commands(frame: bytes) -> list[list[bytes]]:
     parser = hiredis.Reader()
     parser.feed(frame)
-    found = [parser.gets() for _ in range(commands)]
-    assert parser.gets() is False
-    assert {one[0] for one in found} == {b"MGET"}
-    assert [key for one in found for key in one[1:]] == keys
-    assert max(len(one) - 1 for one in found) <= (len(keys) if len(keys) <= 48 else 16)
+    found = list(iter(parser.gets, False))
+    assert not parser.has_data()
+    return found
+
+
+def _keys(runs: list[KeyRun]) -> list[bytes]:
+    return [f"{prefix}{id_}}}".encode() for prefix, mine in runs for id_ in mine]
+
+
+@given(st.lists(st.builds(KeyRun, prefixes, few | many), max_size=3))
+def test_one_mget_asks_for_all_keys_in_order(runs: list[KeyRun]) -> None:
+    assert _commands(mget_frame(runs)) == [[b"MGET", *_keys(runs)]]
+
+
+@given(st.builds(KeyRun, prefixes, (few | many).filter(len)))
+def test_mgets_of_a_run_ask_for_all_keys_in_order_sixteen_a_command(run: KeyRun) -> None:
+    frame, number = mget_frames(run)
+
+    commands = _commands(frame)
+    assert len(commands) == number
+    assert {one[0] for one in commands} == {b"MGET"}
+    assert {len(one) for one in commands[:-1]} <= {17}
+    assert [key for one in commands for key in one[1:]] == _keys([run])
 
 
 class _Sent(asyncio.Transport):
@@ -45,7 +58,7 @@ def _answers(replies: bytes, piece: int) -> list[Any]:
     async def run() -> list[Any]:
         connection = RespConnection(asyncio.get_running_loop(), 10.0)
         connection.connection_made(_Sent())
-        waiting = [connection.send(b"", commands) for commands in (1, 3, 2, 1)]
+        waiting = [connection.send(b""), connection.send_all(b"", 3), connection.send_all(b"", 2), connection.send(b"")]
         waiting[2].cancel()
         for start in range(0, len(replies), piece):
             connection.data_received(replies[start : start + piece])

@@ -6,7 +6,7 @@ URLs: `redis://[user:password@]host:port/db`, `rediss://…` (TLS), `unix://[use
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -71,9 +71,11 @@ class SingleServerLink:
 
     async def mget(self, runs: Sequence[KeyRun]) -> list[bytes | None]:
         """See `Link`."""
-        frame, commands = mget_frame(runs)
-        reply: list[Any] = await self._call(frame, commands)
-        return reply if commands == 1 else list(chain.from_iterable(reply))
+        if sum(len(ids) for _, ids in runs) <= _KEYS_ALONE:
+            reply: list[bytes | None] = await self._call(mget_frame(runs))
+            return reply
+        values: list[bytes | None] = await self._attempt(lambda connection: _mget_run_by_run(connection, runs))
+        return values
 
     async def hgetall(self, key: str) -> Mapping[bytes, bytes]:
         """See `Link`."""
@@ -94,16 +96,19 @@ class SingleServerLink:
             await self._connection.aclose()
             self._connection = None
 
-    async def _call(self, frame: bytes, commands: int = 1) -> Any:
+    async def _call(self, frame: bytes) -> Any:
+        return await self._attempt(lambda connection: connection.send(frame))
+
+    async def _attempt(self, send: Callable[[RespConnection], Awaitable[Any]]) -> Any:
         connection = self._connection
         if connection is None or connection.closed:
             connection = await self._connect()
         try:
-            return await connection.send(frame, commands)
+            return await send(connection)
         except FeatureStoreError:
             if not connection.closed:
                 raise
-        return await (await self._connect()).send(frame, commands)
+        return await send(await self._connect())
 
     async def _connect(self) -> RespConnection:
         async with self._opening:
@@ -114,32 +119,33 @@ class SingleServerLink:
             return self._connection
 
 
-def mget_frame(runs: Sequence[KeyRun]) -> tuple[bytes, int]:
-    """MGETs over the keys of all runs in order, and how many they are: at least one.
+async def _mget_run_by_run(connection: RespConnection, runs: Sequence[KeyRun]) -> list[bytes | None]:
+    """Values of all runs; one is put together while the server works on the one before."""
+    sent = [connection.send_all(*mget_frames(run)) for run in runs if run.ids]
+    return list(chain.from_iterable(chain.from_iterable(await asyncio.gather(*sent))))
 
-    Ids of one length (the usual case) cost a `str.join` a command.
-    """
+
+def mget_frame(runs: Sequence[KeyRun]) -> bytes:
+    """One MGET over the keys of all runs in order."""
     keys = sum(len(ids) for _, ids in runs)
-    alone = keys <= _KEYS_ALONE
-    parts = [_mget_head(keys)] if alone else []
-    commands = int(alone)
+    parts = [_mget_head(keys)]
     checked: Sequence[str] | None = None
     length = -1
     for prefix, ids in runs:
         if ids is not checked:
             # Views of one entity share their ids.
             checked, length = ids, _common_length(ids)
-        texts = _texts(prefix, ids, length, keys if alone else _KEYS_AT_ONCE)
-        if alone:
-            parts += texts
-            continue
-        commands += len(texts)
-        full = _mget_head(_KEYS_AT_ONCE)
-        for text in texts[:-1]:
-            parts += (full, text)
-        if ids:
-            parts += (_mget_head((len(ids) - 1) % _KEYS_AT_ONCE + 1), texts[-1])
-    return "".join(parts).encode(), commands
+        parts += _texts(prefix, ids, length, keys)
+    return "".join(parts).encode()
+
+
+def mget_frames(run: KeyRun) -> tuple[bytes, int]:
+    """MGETs of a few keys each over the keys of a run, which has some, and how many they are."""
+    texts = _texts(run.prefix, run.ids, _common_length(run.ids), _KEYS_AT_ONCE)
+    head = _mget_head(_KEYS_AT_ONCE)
+    parts = [head + text for text in texts[:-1]]
+    parts += (_mget_head((len(run.ids) - 1) % _KEYS_AT_ONCE + 1), texts[-1])
+    return "".join(parts).encode(), len(texts)
 
 
 def _mget_head(keys: int) -> str:
@@ -147,7 +153,7 @@ def _mget_head(keys: int) -> str:
 
 
 def _texts(prefix: str, ids: Sequence[str], length: int, size: int) -> list[str]:
-    """Keys as RESP, `size` a text; `length` is that of each id, or -1."""
+    """Keys as RESP, `size` a text. Ids of one `length` (the usual case; else it is -1) cost a `str.join` a text."""
     starts = range(0, len(ids), max(size, 1))
     bytes_before = len(prefix.encode()) + 1
     if length >= 0:

@@ -102,8 +102,9 @@ class RespConnection(asyncio.Protocol):
         self._timeout_seconds = timeout_seconds
         self._parser = hiredis.Reader()
         self._waiting: deque[tuple[asyncio.Future[Any], float, int]] = deque()
+        """Who waits, until when, and for a list of how many replies; 0 is one reply that is no list."""
         self._replies: list[Any] = []
-        """What has come for the first that waits, where it waits for several."""
+        """What has come for the first that waits for a list."""
         self._watch: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._lost = asyncio.Event()
@@ -142,13 +143,20 @@ class RespConnection(asyncio.Protocol):
         """Whether commands can no longer be sent."""
         return self._transport is None or self._transport.is_closing()
 
-    def send(self, frame: bytes, commands: int = 1) -> asyncio.Future[Any]:
-        """Send a command; the future holds its reply, of several a list of theirs, or a `FeatureStoreError`."""
+    def send(self, frame: bytes) -> asyncio.Future[Any]:
+        """Send one command; the future holds its reply, or a `FeatureStoreError`."""
+        return self._send(frame, 0)
+
+    def send_all(self, frame: bytes, commands: int) -> asyncio.Future[list[Any]]:
+        """Send so many commands; the future holds the list of their replies, or a `FeatureStoreError`."""
+        return self._send(frame, commands)
+
+    def _send(self, frame: bytes, listed: int) -> asyncio.Future[Any]:
         future = self._loop.create_future()
         if self._transport is None or self._transport.is_closing():
             future.set_exception(FeatureStoreError("the connection to the online store was lost"))
             return future
-        self._waiting.append((future, self._loop.time() + self._timeout_seconds, commands))
+        self._waiting.append((future, self._loop.time() + self._timeout_seconds, listed))
         if self._watch is None:
             self._watch = self._loop.call_later(_WATCH_SECONDS, self._look)
         self._transport.write(frame)
@@ -183,10 +191,10 @@ class RespConnection(asyncio.Protocol):
                 return
             if reply is False:
                 return
-            commands = waiting[0][2]
-            if commands > 1:
+            listed = waiting[0][2]
+            if listed:
                 self._replies.append(reply)
-                if len(self._replies) < commands:
+                if len(self._replies) < listed:
                     continue
                 replies, self._replies = self._replies, []
                 reply = next((one for one in replies if isinstance(one, hiredis.ReplyError)), replies)
