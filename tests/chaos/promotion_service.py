@@ -1,9 +1,12 @@
-"""`python -m hourly_rate`, that may load the test's own on-demand function too."""
+"""`python -m NAME` of a service, that may load the test's own on-demand functions too: `promotion_service.py NAME`."""
 
+import importlib
+import sys
 from dataclasses import replace
 
-from hourly_rate import SERVICE
-from serving import run
+from serving import Service, run
 
 if __name__ == "__main__":
-    run(replace(SERVICE, on_demand_modules=(*SERVICE.on_demand_modules, "inference.testing", "promotion_features")))
+    service = importlib.import_module(sys.argv[1]).SERVICE
+    assert isinstance(service, Service)
+    run(replace(service, on_demand_modules=(*service.on_demand_modules, "inference.testing", "promotion_features")))

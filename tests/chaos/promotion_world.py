@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 from promotion_callers import KEY, Callers, Seen
-from promotion_models import CANDIDATES, NAME, people, version
+from promotion_models import CANDIDATES, NAME, jobs, people, version
 from promotion_processes import HERE, Process, free_port, until
 from promotion_store import Store
 
@@ -63,24 +63,24 @@ class Mlflow:
         assert response.is_success, response.text
         return response.json()
 
-    def publish(self, directory: Path) -> str:
+    def publish(self, directory: Path, name: str = NAME) -> str:
         run = self.post("runs/create", experiment_id="0")["run"]["info"]
         target = run["artifact_uri"].removeprefix("mlflow-artifacts:/")
         for file in directory.iterdir():
             self.client.put(f"{ARTIFACTS}/{target}/model/{file.name}", content=file.read_bytes()).raise_for_status()
         made = self.post(
-            "model-versions/create", name=NAME, source=f"{run['artifact_uri']}/model", run_id=run["run_id"]
+            "model-versions/create", name=name, source=f"{run['artifact_uri']}/model", run_id=run["run_id"]
         )
         return str(made["model_version"]["version"])
 
-    def move(self, number: str, alias: str = "champion") -> None:
-        self.post("registered-models/alias", name=NAME, alias=alias, version=number)
+    def move(self, number: str, alias: str = "champion", name: str = NAME) -> None:
+        self.post("registered-models/alias", name=name, alias=alias, version=number)
 
     def tag(self, number: str, key: str, value: str) -> None:
         self.post("model-versions/set-tag", name=NAME, version=number, key=key, value=value)
 
-    def tags(self, number: str) -> dict[str, str]:
-        found = self.client.get(f"{API}/model-versions/get", params={"name": NAME, "version": number}).json()
+    def tags(self, number: str, name: str = NAME) -> dict[str, str]:
+        found = self.client.get(f"{API}/model-versions/get", params={"name": name, "version": number}).json()
         return {tag["key"]: tag["value"] for tag in found["model_version"].get("tags", [])}
 
     def register_webhook(self, name: str, url: str) -> None:
@@ -89,9 +89,9 @@ class Mlflow:
 
 
 class Served:
-    """The service as a process, or as several on one port."""
+    """A service as a process, or as several on one port."""
 
-    def __init__(self, home: Path, name: str, settings: dict[str, str]) -> None:
+    def __init__(self, home: Path, name: str, settings: dict[str, str], service: str = NAME) -> None:
         home.mkdir(exist_ok=True)
         (home / "api-key").write_text(f"tests:{KEY}\n")
         self.home = home
@@ -103,7 +103,7 @@ class Served:
             "OFFERS_WEBHOOK_SECRET": SECRET,
             **{f"OFFERS_{key.upper()}": value for key, value in settings.items()},
         }
-        command = [sys.executable, str(HERE / "promotion_service.py")]
+        command = [sys.executable, str(HERE / "promotion_service.py"), service]
         self.process = Process(command, environment, home / f"{name}.log")
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, headers={"X-API-Key": KEY}, timeout=10)
@@ -167,7 +167,7 @@ class World:
             self.served.until_ready()
             self._opened = stack.pop_all()
 
-    def serve(self, name: str, home: Path | None = None, **settings: str) -> Served:
+    def serve(self, name: str, home: Path | None = None, *, service: str = NAME, **settings: str) -> Served:
         """Start a service; one with the home of another is its restart, one with a home of its own a replica."""
         chosen = {
             "mlflow_url": self.mlflow.url,
@@ -177,7 +177,7 @@ class World:
             "challenger_share": "0.5",
             **settings,
         }
-        return Served(home or self.home, name, chosen)
+        return Served(home or self.home, name, chosen, service)
 
     def publish(self, directory: Path) -> str:
         number = self.mlflow.publish(directory)
@@ -254,3 +254,23 @@ def estimates(directory: Path) -> dict[str, float]:
 
     rows = asyncio.run(score())
     return dict(zip(CANDIDATES, rows.columns["estimate"].tolist(), strict=True))
+
+
+def match_scores(directory: Path, job: str) -> dict[str, float]:
+    """What a version that ranks must answer for a job, by candidate."""
+    from inference import Predictor
+    from recommendation import SERVICE
+
+    async def score() -> ScoredRows:
+        live = live_model(directory)
+        reader = live.reader
+        assert isinstance(reader, InMemoryFeatureReader)
+        for (candidate,), values in people().items():
+            reader.put((job, candidate), {**values, **jobs()[job]})
+        predictor = Predictor(FixedModel(live), SERVICE.postprocess)
+        rows = await predictor.score({"job_id": [job] * len(CANDIDATES), "candidate_id": CANDIDATES})
+        await predictor.close()
+        return rows
+
+    rows = asyncio.run(score())
+    return dict(zip(CANDIDATES, rows.columns["score"].tolist(), strict=True))

@@ -208,7 +208,97 @@ def test_only_the_latest_values_are_kept(live: LiveModel) -> None:
     for start in range(0, 20_000, 500):
         recent.add(batch(live.version, np.arange(start, start + 500, dtype=np.float64)))
 
-    assert sorted(recent.values) == list(range(20_000 - 4096, 20_000))
+    assert sorted(recent.asked.outputs.values) == list(range(20_000 - 4096, 20_000))
+
+
+def ranking(version: ModelVersion, job: int, output: NDArray[np.float64], seconds: float = 1e-2) -> ScoredRows:
+    rows = batch(version, output, seconds)
+    keys = {"job_id": [f"j{job}"] * rows.n, "candidate_id": [f"c{place}" for place in range(rows.n)]}
+    return msgspec.structs.replace(rows, keys=keys, answered=rows.slice(0, 1))
+
+
+def ranked(version: ModelVersion, jobs: range, *, centre: float = 0.0, spread: float = 1.0) -> RecentScores:
+    """Rankings whose rows are alike within a job, and differ by `spread` between jobs."""
+    recent, rng = RecentScores(), np.random.default_rng(jobs.start)
+    for job in jobs:
+        recent.add(ranking(version, job, rng.normal(centre + rng.normal(0, spread), 0.1, 2000)))
+    return recent
+
+
+@pytest.mark.parametrize("start", range(1000, 20_000, 1000))
+def test_other_jobs_are_no_shift_of_rankings(live: LiveModel, start: int) -> None:
+    """Two thousand rows for one job are one sample: as rows they would differ beyond chance."""
+    trial = trial_of(live.version, ranked(live.version, range(100)))
+    trial.now = ranked(live.version, range(start, start + 60))
+
+    assert trial.breach() is None
+    assert trial.state.shift is not None
+
+
+def test_rankings_that_shift_for_fifty_jobs_are_a_breach_and_for_fewer_are_not(live: LiveModel) -> None:
+    trial = trial_of(live.version, ranked(live.version, range(100)))
+    trial.now = ranked(live.version, range(100, 149), centre=8.0)
+    early = trial.breach()
+    for _ in range(2):
+        trial.observe(ranking(live.version, 149, np.full(2000, 8.0)))
+    breach = trial.breach()
+
+    assert early is None
+    assert breach is not None
+    assert breach.code is RefusalCode.GUARD_SHIFT
+    assert "ranked rows" in breach.reason
+
+
+def test_rankings_without_any_before_are_not_held_against_training(live: LiveModel) -> None:
+    """Who is ranked is chosen, and so unlike those of training whatever the version."""
+    bins = ReferenceBins((-1.0, 1.0), (0.3, 0.4, 0.3, 0.0), 10_000)
+    output = msgspec.structs.replace(live.version.contract.output, bins=bins)
+    contract = msgspec.structs.replace(live.version.contract, output=output)
+    trial = trial_of(dataclasses.replace(live.version, contract=contract), filled(live.version))
+    trial.now = ranked(live.version, range(100), centre=8.0)
+
+    assert trial.breach() is None
+
+
+def test_errors_of_single_rows_do_not_drown_in_the_rows_of_rankings_nor_the_other_way_round(live: LiveModel) -> None:
+    singles = trial_of(live.version, filled(live.version))
+    singles.now = ranked(live.version, range(100))
+    rankings = trial_of(live.version, filled(live.version))
+    run(rankings)
+    for _ in range(3):
+        singles.fail(1)
+        rankings.fail(5, ranked=True)
+    found = [trial.breach() for trial in (singles, rankings)]
+
+    assert [one and one.code for one in found] == [RefusalCode.GUARD_ERRORS] * 2
+    assert [one and one.reason.partition(" had")[0] for one in found] == ["3 of 3 rows", "15 of 15 ranked rows"]
+
+
+def test_slower_rankings_are_a_breach_though_they_are_long_and_batches_of_their_size_are_fast(live: LiveModel) -> None:
+    def trial(seconds: float) -> Trial:
+        before = filled(live.version)
+        made = trial_of(live.version, before)
+        for job in range(60):
+            before.add(ranking(live.version, job, np.zeros(2000), 1e-2))
+            made.observe(ranking(live.version, job, np.zeros(2000), seconds))
+        return made
+
+    usual, slow = trial(1.2e-2).breach(), trial(5e-2).breach()
+
+    assert usual is None
+    assert slow is not None
+    assert slow.code is RefusalCode.GUARD_LATENCY
+
+
+def test_the_window_ends_with_fifty_rankings_and_not_with_the_rows_of_one(live: LiveModel) -> None:
+    clock = Clock()
+    trial = trial_of(live.version, filled(live.version), clock)
+    trial.observe(ranking(live.version, 0, np.zeros(2000)))
+    clock.now += 11
+    early = trial.is_over
+    trial.now = ranked(live.version, range(50))
+
+    assert (early, trial.is_over) == (False, True)
 
 
 def test_psi_is_the_textbooks() -> None:

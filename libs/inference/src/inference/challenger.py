@@ -34,7 +34,8 @@ _ROW_ARRAYS = ("raw", "found", "degraded", "status", "as_of_us", "features", "ma
 class Comparison:
     """A challenger version against a champion version, over the rows that both scored. Differences are new - old.
 
-    Rows are the sample, so an entity that is asked for often weighs more, and the interval is then too narrow.
+    Rows are the sample, so an entity that is asked for often weighs more, and so does a job that many are ranked for;
+    the interval is then too narrow.
     """
 
     champion: str
@@ -134,7 +135,8 @@ class Shadow:
     """An observer of the champion's predictor that lets a challenger score the same rows, one batch at a time.
 
     The request path pays for a random number and an append. Where the challenger reads no feature that the champion
-    does not, it gets the very values that the champion saw, and the store is not asked.
+    does not, it gets the very values that the champion saw, and the store is not asked. Of a ranking all rows that were
+    scored are compared, not those that the champion chose: among its highest another version's would look lower.
     """
 
     challenger: ModelSource

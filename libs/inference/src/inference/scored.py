@@ -57,6 +57,8 @@ class ScoredRows(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What these rows are a slice of, if they are: many slices are looked into faster at once."""
     start: int = 0
     """Their first row there."""
+    answered: "ScoredRows | None" = None
+    """Of rows that were ranked, those that the caller gets, best first; None where rows were asked for, and all are."""
 
     @property
     def main_output(self) -> NDArray[np.float64]:
@@ -93,6 +95,24 @@ class ScoredRows(msgspec.Struct, frozen=True, eq=False, gc=False):
             start=self.start + start,
         )
 
+    def take(self, positions: NDArray[np.intp]) -> "ScoredRows":
+        """Rows at these positions, in their order, as copies."""
+        places = positions.tolist()
+        return ScoredRows(
+            n=len(places),
+            raw=self.raw[positions],
+            columns={name: column[positions] for name, column in self.columns.items()},
+            found=self.found[positions],
+            degraded=self.degraded[positions],
+            status=self.status[positions],
+            as_of_us=self.as_of_us[positions],
+            keys={key: [ids[place] for place in places] for key, ids in self.keys.items()},
+            features=self.features[positions],
+            matrix=self.matrix[positions],
+            model=self.model,
+            timings=self.timings,
+        )
+
     def _named(self, row: int, status: CellStatus) -> list[str]:
         cells = self.status[row]
         if not cells.any():
@@ -112,8 +132,8 @@ class Observer(Protocol):
 class FailureObserver(Protocol):
     """Learns of batches that could not be scored: the guard of a new version."""
 
-    def observe_failure(self, version: ModelVersion, rows: int, error: Exception) -> None:
-        """Take note; runs on the event loop before the callers are answered."""
+    def observe_failure(self, version: ModelVersion, rows: int, error: Exception, *, ranked: bool = False) -> None:
+        """Take note; runs on the event loop before the callers are answered. `ranked` says it of a ranking's rows."""
         ...
 
 

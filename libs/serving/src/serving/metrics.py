@@ -40,7 +40,9 @@ FEATURE_AGE = Family(
     ("model", "version"),
     _AGE_BUCKETS,
 )
-PREDICTIONS = Family("scoring_predictions", "Rows scored.", "counter", ("model", "version"))
+PREDICTIONS = Family(
+    "scoring_predictions", "Rows scored; of a shortlist those that it names.", "counter", ("model", "version")
+)
 DEGRADED = Family("scoring_degraded_rows", "Rows scored without a required feature.", "counter", ("model", "version"))
 NOT_FOUND = Family("scoring_unknown_rows", "Rows whose entity the store lacks.", "counter", ("model", "version"))
 FEATURE_CELLS = Family(

@@ -108,8 +108,8 @@ class ScoredCounts:
         self._of(version)
 
     def observe(self, batch: ScoredRows) -> None:
-        """Count a batch."""
-        self._of(batch.model).count(batch)
+        """Count a batch; of a ranking the rows that its caller gets, as the log has them."""
+        self._of(batch.model).count(batch.answered or batch)
         self._batch_rows.observe(batch.timings.rows)
         self._features.observe(batch.timings.features_seconds)
         self._model.observe(batch.timings.model_seconds)

@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import Depends, Request
 from numpy.typing import NDArray
 
-from inference import LiveModel, ModelSource, Predictor, PredictorLimits, ScoredRows
+from inference import LiveModel, ModelSource, ModelVersion, Predictor, PredictorLimits, ScoredRows
 from inference.errors import NoModelError
 from inference.watch import WatchState
 from serving.admission import Admission, Quota
@@ -91,6 +91,14 @@ class RowScorer(Protocol):
 
     def spare_of(self, live: LiveModel) -> LiveModel | None:
         """Give the version that tries once more what `live` cannot score."""
+        ...
+
+    def observe(self, batch: ScoredRows) -> None:
+        """Show the observers rows that were scored past this predictor, in a later turn of the loop."""
+        ...
+
+    def observe_failure(self, version: ModelVersion, rows: int, error: Exception, *, ranked: bool = False) -> None:
+        """Tell the observers of rows that `version` could not score, past this predictor."""
         ...
 
 

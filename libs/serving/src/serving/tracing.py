@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from inference import LiveModel, ModelSource, Predictor, PredictorLimits, ScoredRows
+from inference import LiveModel, ModelSource, ModelVersion, Predictor, PredictorLimits, ScoredRows
 from serving.current_request import CURRENT_REQUEST
 from serving.measures import Times
 
@@ -141,6 +141,14 @@ class TracedPredictor:
     def spare_of(self, live: LiveModel) -> LiveModel | None:
         """Give the spare as the predictor does."""
         return self._predictor.spare_of(live)
+
+    def observe(self, batch: ScoredRows) -> None:
+        """Show the predictor's observers rows that were scored past it."""
+        self._predictor.observe(batch)
+
+    def observe_failure(self, version: ModelVersion, rows: int, error: Exception, *, ranked: bool = False) -> None:
+        """Tell the predictor's observers of rows that could not be scored past it."""
+        self._predictor.observe_failure(version, rows, error, ranked=ranked)
 
 
 def _note_stages(rows: ScoredRows, called: float) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,17 +55,29 @@ class PoolTable:
 
 
 class CandidatePool:
-    """Keeps a `PoolTable` fresh. Belongs to one event loop."""
+    """Keeps a `PoolTable` fresh. Belongs to one event loop.
+
+    While a version is on trial, there is a table of the version before too: it ranks what the new one cannot.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._table: PoolTable | None = None
+        self._tables: dict[LiveModel, PoolTable] = {}
 
     def table(self) -> PoolTable:
-        """Give the table as it stands. Raises `NoModelError` before the first refresh."""
-        if self._table is None:
+        """Give the table of the version that serves, or of one before until that is read.
+
+        Raises `NoModelError` before the first refresh.
+        """
+        if not self._tables:
             raise NoModelError("the pool of candidates is not read yet")
-        return self._table
+        serving = self._tables.get(self._runtime.models.current())
+        return serving or next(reversed(self._tables.values()))
+
+    def spare_of(self, table: PoolTable) -> PoolTable | None:
+        """Give the table of the version that tries once more what that of `table` cannot score; None without one."""
+        spare = self._runtime.predictor.spare_of(table.live)
+        return None if spare is None or spare is table.live else self._tables.get(spare)
 
     async def follow(self) -> None:
         """Refresh at the set interval, and at once when another model version serves; runs until cancelled."""
@@ -73,9 +85,11 @@ class CandidatePool:
         due = loop.time()
         while True:
             try:
-                if loop.time() >= due or self._is_of_another_version():
+                if loop.time() >= due:
                     await self.refresh()
                     due = loop.time() + self._runtime.settings.shortlist_refresh_seconds
+                else:
+                    await self._read(one for one in self._wanted() if one not in self._tables)
             except NoModelError:
                 pass
             except FeatureStoreError as error:
@@ -86,27 +100,39 @@ class CandidatePool:
             await asyncio.sleep(_TICK_SECONDS)
 
     async def refresh(self) -> None:
-        """Read the pool anew. Raises `NoModelError` or `FeatureStoreError`; the old table then stays."""
-        live = self._runtime.models.current()
-        live.acquire()
-        try:
-            ids = await self._runtime.read_pool(self._runtime.settings, POOL)
-            table = await _read_table(live, ids)
-        except BaseException:
-            live.release()
-            raise
-        old, self._table = self._table, table
-        if old is not None:
-            old.live.release()
+        """Read the pool anew. Raises `NoModelError` or `FeatureStoreError`; the old tables then stay."""
+        await self._read(self._wanted())
 
     def close(self) -> None:
-        """Let go of the table."""
-        old, self._table = self._table, None
-        if old is not None:
-            old.live.release()
+        """Let go of the tables."""
+        while self._tables:
+            self._tables.popitem()[1].live.release()
 
-    def _is_of_another_version(self) -> bool:
-        return self._table is None or self._table.version is not self._runtime.models.current().version
+    def _wanted(self) -> list[LiveModel]:
+        """Versions that may be asked to rank: the one that serves first."""
+        live = self._runtime.models.current()
+        spare = self._runtime.predictor.spare_of(live)
+        return [live] if spare is None or spare is live else [live, spare]
+
+    async def _read(self, versions: Iterable[LiveModel]) -> None:
+        """Read the tables of these versions, and let go of those that nobody wants any more."""
+        for live in versions:
+            live.acquire()
+            try:
+                ids = await self._runtime.read_pool(self._runtime.settings, POOL)
+                table = await _read_table(live, ids)
+            except BaseException:
+                live.release()
+                raise
+            old = self._tables.pop(live, None)
+            self._tables[live] = table
+            if old is not None:
+                old.live.release()
+        wanted = self._wanted()
+        # The last table answers until that of the version that serves is read.
+        if wanted[0] in self._tables:
+            for live in self._tables.keys() - {*wanted}:
+                self._tables.pop(live).live.release()
 
 
 @asynccontextmanager

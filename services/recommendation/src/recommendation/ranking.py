@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +13,7 @@ from inference.errors import ContractViolationError
 from marketplace.on_demand import PAIR_FIT_INPUTS, pair_fit
 from recommendation.pool import CANDIDATE, JOB, PoolTable
 
-__all__ = ["SCORED_MAX", "PoolFilter", "Ranking", "preselection", "rank"]
+__all__ = ["SCORED_MAX", "PoolFilter", "Ranking", "Unranked", "preselection", "rank"]
 
 SCORED_MAX = 2_000
 """Candidates that the booster sees for one job: at 3 to 10 µs a row it takes up to 20 ms, of 50."""
@@ -37,11 +38,19 @@ class Ranking:
     """The best candidates, best first."""
 
     rows: ScoredRows
-    """The k chosen rows, in rank order."""
+    """The k best, in rank order."""
+    scored: ScoredRows
+    """Whom the booster saw, in the order of the pool; those above are its `answered`."""
     eligible: int
     """Candidates that met the filters."""
-    scored: int
-    """Candidates that the booster saw."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unranked:
+    """The version could not score who was chosen."""
+
+    rows: int
+    error: Exception
 
 
 def rank(
@@ -53,7 +62,7 @@ def rank(
     excluded: frozenset[str],
     limit: int,
     postprocess: PostProcess,
-) -> Ranking:
+) -> Ranking | Unranked:
     """Rank the pool for one job; takes some 20 ms, so call it in a thread.
 
     Equal raw scores stand in the order of the pool. Raises `ContractViolationError` for a filter on a feature that the
@@ -62,29 +71,12 @@ def rank(
     started = time.perf_counter()
     eligible = _eligible(table, filters, excluded)
     chosen = _preselected(table, job, eligible)
-    stored = _paired(table, job, chosen)
-    version = table.version
-    assembled = version.assembly.assemble(stored)
-    ready = time.perf_counter()
-    raw = version.booster.predict(assembled.matrix) if len(chosen) else np.empty(0)
-    order = np.argsort(-raw, kind="stable")[:limit]
-    predicted = time.perf_counter()
-    columns = postprocess(raw[order], version.contract.output)
-    rows = ScoredRows(
-        n=len(order),
-        raw=raw[order],
-        columns=columns,
-        found=stored.found[order],
-        degraded=assembled.degraded[order],
-        status=assembled.status[order],
-        as_of_us=stored.as_of_us[order],
-        keys={JOB: [job_id] * len(order), CANDIDATE: table.ids[chosen[order]].tolist()},
-        features=assembled.features[order],
-        matrix=assembled.matrix[order],
-        model=version,
-        timings=StageTimings(len(chosen), ready - started, predicted - ready, time.perf_counter() - predicted),
-    )
-    return Ranking(rows, len(eligible), len(chosen))
+    try:
+        scored = _scored(table, job_id, job, chosen, postprocess=postprocess, started=started)
+    except Exception as error:  # noqa: BLE001  # whatever a version raises that cannot score
+        return Unranked(len(chosen), error)
+    rows = scored.take(np.argsort(-scored.raw, kind="stable")[:limit])
+    return Ranking(rows, msgspec.structs.replace(scored, answered=rows), len(eligible))
 
 
 def preselection(candidates: Mapping[str, Column], job: Mapping[str, float]) -> Column:
@@ -139,6 +131,38 @@ def _preselected(table: PoolTable, job: FeatureRows, eligible: NDArray[np.intp])
     best = np.argpartition(-score, SCORED_MAX - 1)[:SCORED_MAX]
     chosen: NDArray[np.intp] = np.sort(eligible[best])
     return chosen
+
+
+def _scored(
+    table: PoolTable,
+    job_id: str,
+    job: FeatureRows,
+    chosen: NDArray[np.intp],
+    *,
+    postprocess: PostProcess,
+    started: float,
+) -> ScoredRows:
+    stored = _paired(table, job, chosen)
+    version = table.version
+    assembled = version.assembly.assemble(stored)
+    ready = time.perf_counter()
+    raw = version.booster.predict(assembled.matrix) if len(chosen) else np.empty(0)
+    predicted = time.perf_counter()
+    columns = postprocess(raw, version.contract.output)
+    return ScoredRows(
+        n=len(chosen),
+        raw=raw,
+        columns=columns,
+        found=stored.found,
+        degraded=assembled.degraded,
+        status=assembled.status,
+        as_of_us=stored.as_of_us,
+        keys={JOB: [job_id] * len(chosen), CANDIDATE: table.ids[chosen].tolist()},
+        features=assembled.features,
+        matrix=assembled.matrix,
+        model=version,
+        timings=StageTimings(len(chosen), ready - started, predicted - ready, time.perf_counter() - predicted),
+    )
 
 
 def _paired(table: PoolTable, job: FeatureRows, chosen: NDArray[np.intp]) -> FeatureRows:

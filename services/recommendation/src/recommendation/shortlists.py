@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from marketplace.vocabulary import ENGLISH_LEVELS, ROLES, SKILLS, skill_mask
 from recommendation.matches import MatchPrediction, postprocess
-from recommendation.pool import CANDIDATE, CandidatePool
-from recommendation.ranking import Column, PoolFilter, rank
-from serving import CurrentCaller, CurrentResource, CurrentRuntime
+from recommendation.pool import CANDIDATE, CandidatePool, PoolTable
+from recommendation.ranking import Column, PoolFilter, Ranking, Unranked, rank
+from serving import CurrentCaller, CurrentResource, CurrentRuntime, Runtime
 from serving.answers import features_used, model_used
 from serving.prediction_ids import prediction_ids
 from serving.problems import Problem, problem
@@ -91,8 +91,33 @@ async def shortlist(
     request: ShortlistRequest, runtime: CurrentRuntime, resource: CurrentResource, caller: CurrentCaller
 ) -> Response:
     """List the candidates who fit a job best."""
-    table = cast("CandidatePool", resource).table()
-    # The table may be replaced meanwhile; its version must not go before the answer.
+    pool = cast("CandidatePool", resource)
+    table = pool.table()
+    ranking = await _rank(table, request, runtime)
+    if isinstance(ranking, Unranked):
+        spare = pool.spare_of(table)
+        if spare is not None:
+            table, ranking = spare, await _rank(spare, request, runtime)
+    if isinstance(ranking, Unranked):
+        raise ranking.error
+    rows = ranking.rows
+    ids = prediction_ids(rows.n)
+    runtime.log.record(rows, ids, caller, "/v1/shortlist")
+    scores = rows.columns["score"].tolist()
+    candidates = [
+        RankedCandidate(row + 1, prediction, candidate, MatchPrediction(score), features_used(rows, row), degraded)
+        for row, (prediction, candidate, score, degraded) in enumerate(
+            zip(ids, rows.keys[CANDIDATE], scores, rows.degraded.tolist(), strict=True)
+        )
+    ]
+    used = PoolUsed(len(table.ids), ranking.eligible, ranking.scored.n, table.refreshed_at)
+    answer = ShortlistAnswer(request.job_id, tuple(candidates), model_used(rows.model), used)
+    return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+async def _rank(table: PoolTable, request: ShortlistRequest, runtime: Runtime) -> Ranking | Unranked:
+    """Rank by one version, and show the predictor's observers how it went."""
+    # The table may be replaced meanwhile; its version must not go before the ranking.
     table.live.acquire()
     try:
         job = await table.job(request.job_id)
@@ -110,20 +135,11 @@ async def shortlist(
         )
     finally:
         table.live.release()
-    rows = ranking.rows
-    runtime.counts.observe(rows)
-    ids = prediction_ids(rows.n)
-    runtime.log.record(rows, ids, caller, "/v1/shortlist")
-    scores = rows.columns["score"].tolist()
-    candidates = [
-        RankedCandidate(row + 1, prediction, candidate, MatchPrediction(score), features_used(rows, row), degraded)
-        for row, (prediction, candidate, score, degraded) in enumerate(
-            zip(ids, rows.keys[CANDIDATE], scores, rows.degraded.tolist(), strict=True)
-        )
-    ]
-    pool = PoolUsed(len(table.ids), ranking.eligible, ranking.scored, table.refreshed_at)
-    answer = ShortlistAnswer(request.job_id, tuple(candidates), model_used(rows.model), pool)
-    return Response(msgspec.json.encode(answer), media_type="application/json")
+    if isinstance(ranking, Unranked):
+        runtime.predictor.observe_failure(table.version, ranking.rows, ranking.error, ranked=True)
+    elif ranking.scored.n:
+        runtime.predictor.observe(ranking.scored)
+    return ranking
 
 
 def pool_filters(filters: ShortlistFilters) -> tuple[PoolFilter, ...]:

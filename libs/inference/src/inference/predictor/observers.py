@@ -26,11 +26,11 @@ class Observers:
         if self.of_batches:
             asyncio.get_running_loop().call_soon(self._show, batch)
 
-    def notify_failure(self, version: ModelVersion, rows: int, error: Exception) -> None:
+    def notify_failure(self, version: ModelVersion, rows: int, error: Exception, *, ranked: bool = False) -> None:
         """Tell at once that a version could not score so many rows."""
         for observer in self.of_failures:
             try:
-                observer.observe_failure(version, rows, error)
+                observer.observe_failure(version, rows, error, ranked=ranked)
             except Exception:  # noqa: BLE001  # an observer never fails a caller
                 _log.exception("observer_failed", extra={"observer": type(observer).__name__})
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import ContractViolationError, FeatureStoreError
-from inference.model import LiveModel, ModelSource
+from inference.model import LiveModel, ModelSource, ModelVersion
 from inference.predictor.calls import Call, count_rows, fail, merge
 from inference.predictor.large_calls import LargeCalls
 from inference.predictor.limits import PredictorLimits
 from inference.predictor.observers import Observers
 from inference.predictor.steps import Steps
-from inference.scored import FailureObserver, Observer, PostProcess, ScoredRows, StageTimings
+from inference.scored import FailureObserver, Observer, PostProcess, ScoredRows
 
 __all__ = ["Canary", "Predictor"]
 
@@ -68,11 +68,6 @@ class Predictor:
         self._waiting: deque[Call] = deque()
         self._starting = False
         self._batches: set[asyncio.Task[None]] = set()
-
-    @property
-    def timings(self) -> StageTimings:
-        """Of the last batch."""
-        return self._steps.timings
 
     async def score(
         self, keys: Mapping[str, Sequence[str]], overrides: Mapping[str, object] | None = None
@@ -140,6 +135,14 @@ class Predictor:
     def spare_of(self, live: LiveModel) -> LiveModel | None:
         """Give the version that tries once more what `live` cannot score; None where there is none."""
         return self._spare(live)
+
+    def observe(self, batch: ScoredRows) -> None:
+        """Show the observers rows that were scored past this predictor, in a later turn of the loop."""
+        self._observers.notify(batch)
+
+    def observe_failure(self, version: ModelVersion, rows: int, error: Exception, *, ranked: bool = False) -> None:
+        """Tell the observers of rows that `version` could not score, past this predictor."""
+        self._observers.notify_failure(version, rows, error, ranked=ranked)
 
     async def close(self) -> None:
         """Let running batches end, then stop the threads. Nothing may be scored afterwards."""

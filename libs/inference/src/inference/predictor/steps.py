@@ -28,8 +28,6 @@ class Steps:
         # Two pools: a small batch must not queue behind the chunks of a large call.
         self._small_pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="predict")
         self._large_pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="predict-large")
-        self.timings = StageTimings(0, 0.0, 0.0, 0.0)
-        """Of the last batch."""
 
     async def score(
         self, live: LiveModel, keys: Mapping[str, Sequence[str]], overrides: Sequence[Override], *, large: bool
@@ -95,7 +93,6 @@ class Steps:
         predicted = time.perf_counter()
         columns = self.postprocess(raw, version.contract.output)
         ended = time.perf_counter()
-        self.timings = StageTimings(n, features_seconds, predicted - started, ended - predicted)
         return ScoredRows(
             n=n,
             raw=raw,
@@ -108,5 +105,5 @@ class Steps:
             features=assembled.features,
             matrix=assembled.matrix,
             model=version,
-            timings=self.timings,
+            timings=StageTimings(n, features_seconds, predicted - started, ended - predicted),
         )

@@ -72,16 +72,18 @@ class LiveVersions:
                 return self._judge(self._trial)
         return None
 
-    def observe_failure(self, version: ModelVersion, rows: int, error: Exception) -> Breach | None:
+    def observe_failure(
+        self, version: ModelVersion, rows: int, error: Exception, *, ranked: bool = False
+    ) -> Breach | None:
         """Take note of a batch that could not be scored. The store being away is no fault of a version."""
         if isinstance(error, FeatureStoreError | NoModelError):
             return None
         trial = self._trial
         if trial is not None and version is trial.version:
-            trial.fail(rows)
+            trial.fail(rows, ranked=ranked)
             return self._judge(trial)
         if self.live is not None and version is self.live.version:
-            self._recent.fail(rows)
+            self._recent.fail(rows, ranked=ranked)
         return None
 
     def swap(self, registered: RegisteredVersion, live: LiveModel) -> None:

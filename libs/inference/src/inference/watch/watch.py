@@ -115,9 +115,9 @@ class ModelWatch:
         if breach is not None:
             self._promoter.roll_back(breach.code, breach.reason)
 
-    def observe_failure(self, version: ModelVersion, rows: int, error: Exception) -> None:
+    def observe_failure(self, version: ModelVersion, rows: int, error: Exception, *, ranked: bool = False) -> None:
         """Take note of a batch that could not be scored. The store being away is no fault of a version."""
-        breach = self._versions.observe_failure(version, rows, error)
+        breach = self._versions.observe_failure(version, rows, error, ranked=ranked)
         if breach is not None:
             self._promoter.roll_back(breach.code, breach.reason)
 
