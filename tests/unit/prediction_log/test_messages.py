@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -112,6 +113,32 @@ def test_ids_come_as_one_text_as_a_list_or_not_at_all(version: ModelVersion) -> 
     assert alone.prediction_ids == ids[:1]
     assert len(set(own.prediction_ids)) == 3
     assert {one[14] for one in own.prediction_ids} == {"7"}
+
+
+@given(st.permutations(range(8)), st.lists(st.sampled_from(["one", "two"]), min_size=8, max_size=8))
+def test_rows_of_a_batch_that_join_a_record_are_each_their_callers(
+    version: ModelVersion, order: list[int], callers: list[str]
+) -> None:
+    batch = msgspec.structs.replace(scored(version, 8), found=np.ones(8, dtype=np.bool_))
+    records: list[Record] = []
+    for place in order:
+        row = batch.slice(place, place + 1)
+        if records and records[-1].takes(row, callers[place], "/v1/score"):
+            records[-1].add(row.start, uuid7(place))
+        else:
+            records.append(record_of(row, uuid7(place), callers[place], "/v1/score", 0))
+
+    (rows,) = decoded(records)
+
+    assert len(records) == 1 + sum(callers[one] != callers[next_] for one, next_ in pairwise(order))
+    assert rows.prediction_ids == [uuid7(place) for place in order]
+    assert rows.callers == [callers[place] for place in order]
+    assert rows.keys["candidate_id"] == [batch.keys["candidate_id"][place] for place in order]
+    assert np.array_equal(rows.values, batch.features[order], equal_nan=True)
+    assert np.array_equal(rows.prediction, batch.main_output[order])
+    assert not records[-1].takes(batch, "one", "/v1/score")
+    assert not records[-1].takes(scored(version, 8).slice(0, 1), callers[order[-1]], "/v1/score")
+    assert not records[-1].takes(batch.slice(0, 1), callers[order[-1]], "/invocations")
 
 
 def test_rows_of_versions_and_of_callers_without_ids_stand_in_messages_of_their_own(version: ModelVersion) -> None:

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from secrets import token_bytes
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,53 +20,76 @@ T = TypeVar("T", bound=np.generic)
 Ids = str | bytes | Sequence[str | None] | None
 """The id of one row; 36 characters a row, or None, without anything between them; or an id a row."""
 
-_PIECE_RECORDS = 128
+_PIECE_RECORDS = 48
 _PIECE_ROWS = 2048
 _MESSAGE_ROWS = 8192
 """About a megabyte, which Redis takes in a few milliseconds."""
 _PAUSE_SECONDS = 0.0002
 _ID_BYTES = 16
+_NO_ID = "0" * (2 * _ID_BYTES)
 _RANDOM_MAX = 1 << 62
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """Rows of a batch that were answered.
+    """Rows of a batch that were answered to one caller.
 
     A struct that the garbage collector need not look at: thousands of them live for a moment, and would cost every
     request some microseconds of collections.
     """
 
     batch: ScoredRows
-    start: int
-    n: int
-    ids: Ids
-    """None where the protocol of the answer has no place for them."""
+    places: range | list[int]
+    """The rows of the batch."""
+    ids: bytes | list[str | None] | None
+    """36 characters a row without anything between them, or an id a row; None where the answer has no place for ids."""
     caller: str
     route: str
     scored_at_us: int
     share: float = 1.0
     """Of the rows, which are to be kept."""
 
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return len(self.places)
+
+    def takes(self, rows: ScoredRows, caller: str, route: str) -> bool:
+        """Whether these rows, a single one, may be `add`ed."""
+        return rows.batch is self.batch and rows.n == 1 and caller == self.caller and route == self.route
+
+    def add(self, place: int, prediction_id: str) -> None:
+        """Take one more row of the batch into a record that was made of one."""
+        self.places.append(place)  # type: ignore[union-attr]  # a list where it was made of one row
+        self.ids.append(prediction_id)  # type: ignore[union-attr]  # likewise
+
 
 _Group = tuple[str, str, tuple[str, ...], tuple[str, ...]]
-_Places = slice | list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Rows of one batch, each record's after another's."""
+class _Run(NamedTuple):
+    """Rows of one batch."""
 
     batch: ScoredRows
-    places: _Places
+    places: slice | list[int] | None
+    """None are all of them, as mostly."""
+
+    def numbers(self, column: NDArray[T]) -> NDArray[T]:
+        return column if self.places is None else column[self.places]
 
     def words(self, column: Sequence[str]) -> Sequence[str]:
         places = self.places
+        if places is None:
+            return column
         return column[places] if isinstance(places, slice) else [column[place] for place in places]
 
 
 def record_of(rows: ScoredRows, ids: Ids, caller: str, route: str, scored_at_us: int, *, share: float = 1.0) -> Record:
     """Make a record that does not keep the slices of a batch alive."""
-    return Record(rows.batch or rows, rows.start, rows.n, ids, caller, route, scored_at_us, share)
+    batch = rows.batch or rows
+    if isinstance(ids, str):
+        return Record(batch, [rows.start], [ids], caller, route, scored_at_us, share)
+    listed = ids if ids is None or isinstance(ids, bytes) else list(ids)
+    return Record(batch, range(rows.start, rows.start + rows.n), listed, caller, route, scored_at_us, share)
 
 
 def encode_records(records: Sequence[Record]) -> list[Frame]:
@@ -127,36 +149,22 @@ def _grouped(records: Sequence[Record]) -> dict[_Group, list[Record]]:
     return groups
 
 
-def _runs(records: Sequence[Record]) -> Iterator[_Run]:
-    """Join neighbours of one batch."""
-    batch: ScoredRows | None = None
-    places: list[int] = []
-    for record in records:
-        if record.batch is not batch:
-            if batch is not None:
-                yield _Run(batch, _slice_of(places))
-            batch, places = record.batch, []
-        if record.n == 1:
-            places.append(record.start)
-        else:
-            places += range(record.start, record.start + record.n)
-    if batch is not None:
-        yield _Run(batch, _slice_of(places))
-
-
-def _slice_of(places: list[int]) -> _Places:
-    """Give a slice where the places follow each other, as they mostly do: arrays are then not copied by place."""
+def _run(record: Record) -> _Run:
+    """Give a slice where the rows follow each other, as they mostly do: arrays are then not copied by place."""
+    batch, places = record.batch, record.places
     first, count = places[0], len(places)
-    return slice(first, first + count) if places == list(range(first, first + count)) else places
+    if not isinstance(places, range) and places != [*range(first, first + count)]:
+        return _Run(batch, places)
+    return _Run(batch, None if count == batch.n else slice(first, first + count))
 
 
 def _joined(records: Sequence[Record]) -> LoggedRows | None:
     """Join records of one model version; what the store did not know, and what is not sampled, is left out."""
     first = records[0].batch
-    runs = list(_runs(records))
+    runs = [_run(record) for record in records]
     counts = [record.n for record in records]
     ids = _joined_ids(records)
-    kept = np.concatenate([run.batch.found[run.places] for run in runs])
+    kept = np.concatenate([run.numbers(run.batch.found) for run in runs])
     if any(record.share < 1 for record in records):
         shares = np.repeat([record.share for record in records], counts)
         kept &= _draws(ids) < shares
@@ -174,7 +182,7 @@ def _joined(records: Sequence[Record]) -> LoggedRows | None:
         return joined if places is None else [joined[place] for place in places]
 
     def output(name: str) -> Column:
-        columns = [run.batch.columns[name][run.places] for run in runs]
+        columns = [run.numbers(run.batch.columns[name]) for run in runs]
         if columns[0].dtype.kind in "fiub":
             return numbers([column.astype(np.float64, copy=False) for column in columns])
         return words([column.tolist() for column in columns])
@@ -189,11 +197,11 @@ def _joined(records: Sequence[Record]) -> LoggedRows | None:
         callers=words([record.caller] * record.n for record in records),
         routes=words([record.route] * record.n for record in records),
         keys={key: words(run.words(run.batch.keys[key]) for run in runs) for key in first.keys},
-        degraded=numbers([run.batch.degraded[run.places] for run in runs]),
-        prediction=numbers([run.batch.main_output[run.places] for run in runs]),
+        degraded=numbers([run.numbers(run.batch.degraded) for run in runs]),
+        prediction=numbers([run.numbers(run.batch.main_output) for run in runs]),
         outputs={name: output(name) for name in first.columns},
         features=[feature.name for feature in first.model.contract.features],
-        values=numbers([run.batch.features[run.places] for run in runs]),
+        values=numbers([run.numbers(run.batch.features) for run in runs]),
     )
 
 
@@ -232,25 +240,25 @@ def _concatenated(parts: Sequence[LoggedRows]) -> LoggedRows:
 
 
 def _joined_ids(records: Sequence[Record]) -> bytes:
-    single = [record.ids for record in records if type(record.ids) is str]
-    if len(single) == len(records):
+    lists = [record.ids for record in records if isinstance(record.ids, list)]
+    if len(lists) == len(records):
         # One conversion for all of them takes a fifth.
-        return bytes.fromhex("".join(single).replace("-", ""))
+        return _raw(one for ids in lists for one in ids)
     return b"".join([_raw_ids(record) for record in records])
 
 
 def _raw_ids(record: Record) -> bytes:
-    n, ids = record.n, record.ids
-    match ids:
+    match record.ids:
         case None:
-            return _new_ids(n, record.scored_at_us)
-        case str():
-            return bytes.fromhex(ids.replace("-", ""))
+            return _new_ids(record.n, record.scored_at_us)
         case bytes():
-            return bytes.fromhex(ids.decode("ascii").replace("-", ""))
+            return bytes.fromhex(record.ids.decode("ascii").replace("-", ""))
         case _:
-            nothing = "0" * (2 * _ID_BYTES)
-            return bytes.fromhex("".join([one or nothing for one in ids]).replace("-", ""))
+            return _raw(record.ids)
+
+
+def _raw(ids: Iterable[str | None]) -> bytes:
+    return bytes.fromhex("".join([one or _NO_ID for one in ids]).replace("-", ""))
 
 
 def _new_ids(n: int, at_us: int) -> bytes:

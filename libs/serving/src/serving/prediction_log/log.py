@@ -42,6 +42,8 @@ class PredictionLog:
         self._bulk_share = bulk_share
         self._waiting: list[Record] = []
         self._rows_waiting = 0
+        self._last: Record | None = None
+        """The newest record, where the next row of its batch may join it."""
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: asyncio.Task[None] | None = None
@@ -59,9 +61,17 @@ class PredictionLog:
         self._up = measures.cells(metrics.DEPENDENCY_UP, service, measures.worker, "prediction_log")
 
     def record(self, rows: ScoredRows, ids: Ids, caller: str, route: str) -> None:
-        """Take rows that were answered, all of them: half a microsecond."""
-        if self._outbox is not None:
-            self._take(record_of(rows, ids, caller, route, time.time_ns() // 1000))
+        """Take rows that were answered, all of them: a third of a microsecond where they are one of a batch."""
+        if self._outbox is None:
+            return
+        last = self._last
+        has_room = self._rows_waiting < _WAKE_ROWS
+        if isinstance(ids, str) and last is not None and has_room and last.takes(rows, caller, route):
+            last.add(rows.start, ids)
+            self._rows_waiting += 1
+            return
+        record = record_of(rows, ids, caller, route, time.time_ns() // 1000)
+        self._last = record if self._take(record) and isinstance(ids, str) else None
 
     def record_bulk(self, rows: ScoredRows, ids: Ids, caller: str, route: str) -> None:
         """Take rows of a bulk request: the share that is set, chosen by their ids."""
@@ -103,15 +113,16 @@ class PredictionLog:
             except Exception as error:  # noqa: BLE001  # the log must go on after a bug in it
                 _log.error("prediction_log_failed", exc_info=error)
 
-    def _take(self, record: Record) -> None:
+    def _take(self, record: Record) -> bool:
         waiting = self._rows_waiting + record.n
         if waiting > _ROWS_MAX and self._waiting:
             self._dropped["memory"][0] += record.n
-            return
+            return False
         self._waiting.append(record)
         self._rows_waiting = waiting
         if waiting >= _WAKE_ROWS:
             self._wake.set()
+        return True
 
     async def _turn(self, outbox: Outbox) -> None:
         frames = await self._encoded(outbox)
@@ -132,7 +143,7 @@ class PredictionLog:
         self._damaged[0] = self._damaged_before + outbox.damaged_bytes
 
     async def _encoded(self, outbox: Outbox) -> list[Frame]:
-        records, self._waiting, self._rows_waiting = self._waiting, [], 0
+        records, self._waiting, self._rows_waiting, self._last = self._waiting, [], 0, None
         if not records:
             return []
         frames, lost = await outbox.in_thread(_encoded, records)
