@@ -83,9 +83,15 @@ class Mlflow:
         found = self.client.get(f"{API}/model-versions/get", params={"name": name, "version": number}).json()
         return {tag["key"]: tag["value"] for tag in found["model_version"].get("tags", [])}
 
-    def register_webhook(self, name: str, url: str) -> None:
+    @contextmanager
+    def webhook(self, name: str, url: str) -> Iterator[None]:
+        """Deliver to a service. One that is gone would hold up the others: ten threads deliver, each with retries."""
         events = [{"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}]
-        self.post("webhooks", name=name, url=url, events=events, secret=SECRET)
+        made = self.post("webhooks", name=name, url=url, events=events, secret=SECRET)
+        try:
+            yield
+        finally:
+            self.client.delete(f"{API}/webhooks/{made['webhook']['webhook_id']}").raise_for_status()
 
 
 class Served:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,14 @@ def test_alias_moves_go_unnoticed(world: World, kind: str, within_seconds: float
     """0 failed requests, 0 wrong or mixed answers; in the long form visible in time to the last caller."""
     name = f"{kind}-{workers}"
     served = world.serve(name, world.home / name, workers=str(workers))
+    webhook = world.mlflow.webhook(name, f"{served.url}/v1/model/webhook") if kind == "webhook" else nullcontext()
     try:
         served.until_ready()
-        if kind == "webhook":
-            world.mlflow.register_webhook(name, f"{served.url}/v1/model/webhook")
-        (before,) = {one["model"]["version"] for one in served.ready().values()}
-        first = world.good.index(before)
-        with world.calling(served, RATE) as seen:
-            seconds = [world.move(world.good[(first + turn + 1) % 3], seen) for turn in range(MOVES)]
+        with webhook:
+            (before,) = {one["model"]["version"] for one in served.ready().values()}
+            first = world.good.index(before)
+            with world.calling(served, RATE) as seen:
+                seconds = [world.move(world.good[(first + turn + 1) % 3], seen) for turn in range(MOVES)]
         moves = until(lambda: _all_told(served, workers), 20, "the history of all moves")
     finally:
         served.stop()

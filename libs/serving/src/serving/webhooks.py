@@ -8,7 +8,9 @@ It is registered once a service, with the secret that the service has in `OFFERS
 
 MLflow delivers to public HTTPS addresses only, unless its server runs with MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https
 and MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true; MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY, a Fernet key, must outlive its
-restarts. One process of a machine passes a delivery on to the others; other machines need a webhook each, or poll.
+restarts. It delivers by ten threads, with retries for a while: delete the webhook of a service that is gone, or the
+others wait for it. One process of a machine passes a delivery on to the others; other machines need a webhook each, or
+poll.
 
 A delivery is only believed to be a reason to look: what is served comes from the registry itself.
 """
